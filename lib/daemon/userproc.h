@@ -1,0 +1,23 @@
+/* userproc.h - processes that have become one user for good: deliveries, IMAP and POP3 sessions. Forked on demand by a
+ * daemon that runs as root (NEEDS_PROCESSES), kept warm for a while, many requests each. Without root the process runs
+ * under the caller's own uid. */
+#pragma once
+#include "lib/ipc/ipc.h"
+
+struct userproc_config {
+    const char *name; /* process title and log tag part: "local", "imap" */
+    /* In the child, as the user, in a fiber of its own for each connection; frees the connection. */
+    void (*serve)(struct ipc_conn *c);
+    /* In the child, once, after it became the user. May be NULL. */
+    void (*start)(void);
+    int64_t idle_seconds;    /* kept warm without any connection */
+    unsigned most_processes; /* past that, idle ones end first, then the call waits */
+    int64_t rlimit_as;       /* bytes, 0 none */
+};
+struct userproc_pool;
+struct userproc_pool *userproc_pool_new(const struct userproc_config *c);
+
+/* A connection to the process of this user, as in ipc_pool_take. name: for initgroups, may be NULL (no further groups).
+ * The process has no_new_privs unless the daemon needs set-uid programs. NULL with errno. */
+struct ipc_conn *userproc_take(struct userproc_pool *p, uid_t uid, gid_t gid, const char *name, int64_t deadline);
+void userproc_give(struct userproc_pool *p, struct ipc_conn **c, bool ok);
