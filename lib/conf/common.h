@@ -2,10 +2,12 @@
 #pragma once
 #include "lib/conf/conf.h"
 
+/* clang-format off: the order of these includes is the point */
 struct common_params {
+#include "lib/conf/param_struct.h"
 #include "lib/conf/common.def"
 #include "lib/conf/param_end.h"
-#include "lib/conf/param_struct.h"
 };
+/* clang-format on */
 extern const struct param common_param_table[];
 extern const size_t common_param_count;
