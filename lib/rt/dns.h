@@ -1,6 +1,7 @@
 /* dns.h - DNS look-ups for fibers, on c-ares. Servers come from /etc/resolv.conf or dns_set_servers. */
 #pragma once
 #include "lib/base/arena.h"
+#include "lib/base/buf.h"
 #include "lib/base/clock.h"
 
 #include <stdint.h>
@@ -45,6 +46,9 @@ struct dns_answer {
 
 /* "127.0.0.1:5353,..." instead of resolv.conf; call before the first look-up. False when it does not parse. */
 bool dns_set_servers(const char *csv);
+/* Reads the resolver's configuration: to be called before chroot. False with a text in err. Done by itself at the first
+ * look-up. */
+bool dns_init(struct buf *err);
 /* The answer lives in the arena. */
 struct dns_answer dns_lookup(struct arena *a, const char *name, enum dns_type type, int64_t deadline);
 /* PTR name look-up for an address. */

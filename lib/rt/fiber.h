@@ -8,6 +8,8 @@
 #include "lib/base/list.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum wait { WAIT_OK = 0, WAIT_TIMEOUT, WAIT_CANCELLED };
 
@@ -52,8 +54,11 @@ void waitq_wake_all(struct waitq *q);
  * or write until EAGAIN before waiting. One fiber at most waits for each direction. */
 enum io_dir { IO_READ, IO_WRITE };
 struct io {
+    void (*on_event)(void *self, uint32_t events); /* of the loop; first member */
     int fd;
-    bool registered, shared;
+    unsigned registered; /* generation of the loop that knows it; 0: none */
+    bool shared;
+    bool hangup; /* the other end closed its side, or worse: reading will not block any more */
     bool ready[2];
     struct fiber *waiter[2];
 };
@@ -65,9 +70,18 @@ void io_init_shared(struct io *io, int fd);
 /* To be called before the descriptor is closed. */
 void io_fini(struct io *io);
 enum wait io_wait(struct io *io, enum io_dir dir, int64_t deadline);
+/* Waits until one of two can be read; *which says (0 or 1). */
+enum wait io_wait_either(struct io *a, struct io *b, int *which, int64_t deadline);
+/* To be called just before a read or write attempt: an event that was seen before it says nothing any more. With it, a
+ * short read may be followed by io_wait without another attempt. */
+static inline void io_attempt(struct io *io, enum io_dir dir)
+{
+    io->ready[dir] = false;
+}
 
 /* Runs fn(arg) on a thread of the pool and waits for its end, however long it takes (it cannot be cancelled): for what
- * blocks for real, such as fsync, rename, getpwnam, crypt. Outside a loop it runs fn directly. */
+ * blocks for real, such as fsync, rename, getpwnam, crypt. Outside a loop it runs fn directly. fn must not
+ * log, nor call anything of this header. */
 void thread_run(void (*fn)(void *), void *arg);
 /* Most threads of the pool; default 16. To be called before the first thread_run. */
 void thread_pool_limit(unsigned threads);
