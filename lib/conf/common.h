@@ -2,7 +2,8 @@
 #pragma once
 #include "lib/conf/conf.h"
 
-/* clang-format off: the order of these includes is the point */
+/* The order of these includes is the point. */
+/* clang-format off */
 struct common_params {
 #include "lib/conf/param_struct.h"
 #include "lib/conf/common.def"

@@ -61,7 +61,7 @@ enum resolve_flags {
     F(STR, sasl_username, 300)                                                                                       \
     F(STR, sasl_sender, 300)                                                                                         \
     F(STR, received, 4096) /* text after "Received: " with LF and tab folds, "%Q" standing for the queue id and "%F" \
-                              for "\n\tfor <rcpt>" or "" ; "" adds no Received header */                                                                               \
+                              for "\n\tfor <rcpt>" or "" ; "" adds no Received header */                             \
     F(STR, content_filter, 300) /* "transport:nexthop" or "" */                                                      \
     F(STR, redirect_to, IPC_ADDR)                                                                                    \
     F(U64, size_hint, 0)                                                                                             \
@@ -274,15 +274,17 @@ enum anvil_op {
     F(U32, exit_status, 0)                                                       \
     F(BYTES, data, 1000000) /* "forward", "include": the file */
 
+/* clang-format off */
 /* The table of all. M(name) */
-#define IPC_MESSAGES(M)                                                                                                \
-    M(rewrite_request)                                                                                                 \
-    M(rewrite_reply)                                                                                                   \
-    M(resolve_request) M(resolved) M(resolve_reply) M(cleanup_begin) M(cleanup_begun) M(cleanup_recipient)             \
-        M(cleanup_content) M(cleanup_end) M(cleanup_abort) M(cleanup_done) M(qmgr_new) M(qmgr_command)                 \
-            M(qmgr_command_reply) M(deliver_recipient) M(deliver_request) M(deliver_result) M(deliver_reply)           \
-                M(bounce_recipient) M(bounce_request) M(bounce_reply) M(anvil_request) M(anvil_reply) M(session_start) \
-                    M(session_open) M(user_delivery) M(user_delivery_reply)
+#define IPC_MESSAGES(M) \
+    M(rewrite_request) M(rewrite_reply) M(resolve_request) M(resolved) M(resolve_reply) \
+    M(cleanup_begin) M(cleanup_begun) M(cleanup_recipient) M(cleanup_content) M(cleanup_end) M(cleanup_abort) M(cleanup_done) \
+    M(qmgr_new) M(qmgr_command) M(qmgr_command_reply) \
+    M(deliver_recipient) M(deliver_request) M(deliver_result) M(deliver_reply) \
+    M(bounce_recipient) M(bounce_request) M(bounce_reply) \
+    M(anvil_request) M(anvil_reply) \
+    M(session_start) M(session_open) M(user_delivery) M(user_delivery_reply)
 
 IPC_MESSAGES(IPC_DECLARE)
+/* clang-format on */
 extern const struct ipc_type *const ipc_all_types[]; /* NULL-terminated */
