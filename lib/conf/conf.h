@@ -32,10 +32,18 @@ struct param {
 
 struct conf;
 
-/* Reads DIR/main.cf. On failure NULL with "FILE, line N: what" in err. */
+/* The configuration folder when -c names none: $MAIL_CONFIG (not in set-gid programs), otherwise the built-in one. */
+const char *conf_default_dir(void);
+/* Reads DIR/main.cf; NULL means conf_default_dir(). On failure NULL with "FILE, line N: what" in err. */
 struct conf *conf_load(const char *dir, struct buf *err);
+/* The same from a text; dir is only for names. */
+struct conf *conf_parse(const char *dir, struct slice text, struct buf *err);
 void conf_free(struct conf **c);
 const char *conf_dir(const struct conf *c);
+/* "DIR/main.cf" */
+const char *conf_file(const struct conf *c);
+/* What looked wrong while reading, but did no harm (a name set twice); NULL past the end. */
+const char *conf_warning(const struct conf *c, size_t i);
 /* "name=value" or "name = value", as after -o. False with a text in err. */
 bool conf_override(struct conf *c, const char *assignment, struct buf *err);
 /* Raw text as set in main.cf or by -o; NULL when not set there. */
@@ -43,7 +51,8 @@ const char *conf_raw(const struct conf *c, const char *name);
 /* Where it was set: "FILE, line N", "-o", or NULL. */
 const char *conf_origin(const struct conf *c, const char *name);
 /* The expanded value of any parameter, known ones with their default; NULL when it is neither set nor known. In the
- * conf's own memory. A parameter that refers to itself gives NULL with err set. */
+ * conf's own memory. Templates (PARAM_RAW) come as they are written. A parameter that refers to itself gives NULL with
+ * err set. */
 const char *conf_value(struct conf *c, const char *name, struct buf *err);
 /* Expands $name, ${name}, ${name?text}, ${name:text}, ${name?{a}:{b}}, ${a == b ? {c} : {d}}; false with err. */
 bool conf_expand(struct conf *c, const char *text, struct buf *out, struct buf *err);
@@ -65,3 +74,21 @@ bool conf_next(const struct conf *c, size_t *it, const char **name, const char *
  * ones). Defaults for names outside these tables come from lib/conf/known.def, the list of all Postfix names. */
 void conf_register(const struct param *table, size_t n);
 const struct param *conf_param(const char *name);
+bool conf_is_known(const char *name);
+/* All known names, sorted, in the arena, NULL after the last. */
+size_t conf_known_names(struct arena *a, const char ***names);
+/* "_destination_concurrency_limit" and the like with their default; NULL past the end. */
+const char *conf_transport_suffix(size_t i, const char **preset);
+/* The known name that differs least; NULL when none is near. */
+const char *conf_nearest_name(const char *name);
+
+/* What main.cf sets that nothing reads: not a known name, nor TRANSPORT_suffix of a service in master.cf, nor one of
+ * smtpd_restriction_classes, nor part of a legacy database definition, nor named by another value as $name. `services`
+ * may be NULL. Each is reported once, with a text such as "FILE, line N: unused parameter: x=y (did you mean z?)". */
+struct service;
+void conf_check_names(struct conf *c, const struct service *services,
+                      void (*report)(void *ctx, const char *name, const char *text), void *ctx);
+
+/* The folder of the daemon programs: $daemon_directory when it holds Merpati's (the file .merpati marks it), otherwise
+ * the one beside this program, with a text in `warning`. */
+const char *conf_daemon_directory(struct conf *c, struct buf *warning);

@@ -21,6 +21,9 @@ struct service {
 };
 
 /* In file order, in the arena. On failure NULL with "FILE, line N: what" in err; an empty file is a failure.
- * compat_level0: chroot column default is "y" below level 1 and "n" from then on. */
+ * chroot_default is what "-" in the chroot column means: true below compatibility level 1, false from then on. */
 struct service *master_cf_read(struct arena *a, const char *file, bool chroot_default, struct buf *err);
+/* The same from a text; file is only for errors. */
+struct service *master_cf_parse(struct arena *a, const char *file, struct slice text, bool chroot_default,
+                                struct buf *err);
 const char *service_type_name(enum service_type t);
