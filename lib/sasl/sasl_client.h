@@ -35,7 +35,8 @@ uint64_t sasl_auth_id(const struct sasl_exchange *x);
 const char *sasl_cookie(const struct sasl_exchange *x);
 void sasl_free(struct sasl_exchange **x);
 
-/* User database (private/auth-userdb, Dovecot's userdb protocol): for lmtpd, virtual, session parts. */
+/* User database, over the same socket as logins (path as in sasl_service_new, NULL: private/auth): for lmtpd, virtual,
+ * session parts. auth answers only root and its own user. FAILED: no such user. */
 struct sasl_user {
     const char *user, *home, *mail; /* "" unset */
     int64_t uid, gid;
