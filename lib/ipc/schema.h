@@ -19,6 +19,7 @@
 
 enum ipc_kind { IPC_STR, IPC_BYTES, IPC_BOOL, IPC_U32, IPC_U64, IPC_I64, IPC_STRS, IPC_LIST, IPC_FD };
 
+struct ipc_type;
 struct ipc_field {
     const char *name;
     enum ipc_kind kind;
@@ -26,13 +27,17 @@ struct ipc_field {
     size_t max;
     const struct ipc_type *sub;
 };
-struct ipc_type {
-    const char *name;
+struct ipc_layout {
     uint32_t id; /* of the wire; a hash of the name and the fields, so that programs of different builds notice */
-    size_t size;
     const struct ipc_field *fields;
     size_t n_fields;
 };
+struct ipc_type {
+    const char *name;
+    size_t size;
+    struct ipc_layout *(*layout)(void);
+};
+uint32_t ipc_type_id(const struct ipc_type *t);
 
 /* Struct members. */
 #define IPC_MEMBER(kind, ...) IPC_MEMBER_##kind(__VA_ARGS__)
