@@ -1,0 +1,1 @@
+merpati_command(postalias postalias.c LINK merpati_postalias_build)

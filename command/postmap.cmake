@@ -1,0 +1,1 @@
+merpati_command(postmap postmap.c LINK merpati_postalias_build)
