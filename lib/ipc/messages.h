@@ -156,15 +156,16 @@ enum deliver_flags {
     DELIVER_PROBE = 4,
     DELIVER_REUSE_CONNECTION = 8 /* more for this nexthop waits */
 };
-#define MSG_deliver_result(F)                                                              \
-    F(U32, index, 0)                                                                       \
-    F(U32, outcome, 0) /* enum outcome */                                                  \
-    F(STR, dsn, 16)                                                                        \
-    F(STR, text, IPC_TEXT)       /* as in the log line's parentheses */                    \
-    F(STR, relay, 400)           /* as in the log line; "" none */                         \
-    F(STR, remote_mta, IPC_HOST) /* for the DSN; "" none */                                \
-    F(STR, diagnostic, IPC_TEXT) /* the remote's reply, "" none: X-Postfix text is used */ \
-    F(STR, action, 12)           /* "", or "relayed", "expanded" where "delivered" would be said, or "none" when the next host has the duty to tell */
+#define MSG_deliver_result(F)                                                                                        \
+    F(U32, index, 0)                                                                                                 \
+    F(U32, outcome, 0) /* enum outcome */                                                                            \
+    F(STR, dsn, 16)                                                                                                  \
+    F(STR, text, IPC_TEXT)       /* as in the log line's parentheses */                                              \
+    F(STR, relay, 400)           /* as in the log line; "" none */                                                   \
+    F(STR, remote_mta, IPC_HOST) /* for the DSN; "" none */                                                          \
+    F(STR, diagnostic, IPC_TEXT) /* the remote's reply, "" none: X-Postfix text is used */                           \
+    F(STR, action, 12) /* "", or "relayed", "expanded" where "delivered" would be said, or "none" when the next host \
+                          has the duty to tell */
 /* site_dead: connect, greeting, TLS or EHLO trouble, not a refused recipient; the reason is then in site_*. */
 #define MSG_deliver_reply(F)               \
     F(LIST, results, 1000, deliver_result) \
