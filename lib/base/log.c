@@ -48,6 +48,12 @@ void log_open(const char *tag, enum log_sink sink, int fd)
     }
 }
 
+void log_set_tag(const char *tag)
+{
+    log_flush();
+    snprintf(state.tag, sizeof state.tag, "%s", tag);
+}
+
 void log_set_verbose(int level)
 {
     state.verbose = level;

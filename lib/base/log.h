@@ -15,6 +15,8 @@ enum log_sink { LOG_SINK_STDERR, LOG_SINK_SYSLOG, LOG_SINK_FD };
 
 /* tag is for example "postfix/smtpd"; it is copied. Before the first call lines go to standard error. */
 void log_open(const char *tag, enum log_sink sink, int fd);
+/* Another tag for the lines to come, for daemons whose lines carry another program's name. */
+void log_set_tag(const char *tag);
 /* Verbosity: 0 normal; debug lines are written when it is above 0. */
 void log_set_verbose(int level);
 bool log_is_verbose(void);
