@@ -93,7 +93,7 @@ int main(int argc, char **argv)
     struct options o = {0};
     const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
     bool newaliases = strcmp(name, "newaliases") == 0;
-    log_open(newaliases ? "newaliases" : "postalias", LOG_SINK_STDERR, -1);
+    log_open(newaliases ? "newaliases" : "postalias", LOG_SINK_STDERR, 2);
     parse_options(argc, argv, &o);
     if (newaliases)
         return rebuild_all(o.dir);

@@ -139,7 +139,7 @@ static void parse_options(int argc, char **argv, struct options *o)
 int main(int argc, char **argv)
 {
     struct options o = {0};
-    log_open("postmap", LOG_SINK_STDERR, -1);
+    log_open("postmap", LOG_SINK_STDERR, 2);
     parse_options(argc, argv, &o);
     if (optind == argc)
         usage();

@@ -75,6 +75,8 @@ bool conf_next(const struct conf *c, size_t *it, const char **name, const char *
 void conf_register(const struct param *table, size_t n);
 const struct param *conf_param(const char *name);
 bool conf_is_known(const char *name);
+/* Its default as it would stand in main.cf; NULL: unknown name. */
+const char *conf_default(const char *name);
 /* All known names, sorted, in the arena, NULL after the last. */
 size_t conf_known_names(struct arena *a, const char ***names);
 /* "_destination_concurrency_limit" and the like with their default; NULL past the end. */

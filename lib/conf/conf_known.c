@@ -91,6 +91,11 @@ bool conf_is_template(const char *name)
     return p ? p->type == PARAM_T_RAW : k && k->type == PARAM_T_RAW;
 }
 
+const char *conf_default(const char *name)
+{
+    return conf_preset(name);
+}
+
 bool conf_is_known(const char *name)
 {
     return conf_preset(name) != NULL;
