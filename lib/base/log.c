@@ -54,6 +54,11 @@ void log_set_tag(const char *tag)
     snprintf(state.tag, sizeof state.tag, "%s", tag);
 }
 
+int log_fd(void)
+{
+    return state.fd;
+}
+
 void log_set_verbose(int level)
 {
     state.verbose = level;

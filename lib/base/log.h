@@ -32,5 +32,7 @@ void log_panic(const char *fmt, ...) __attribute__((format(printf, 1, 2), noretu
 void log_vat(enum log_level level, const char *fmt, va_list ap);
 void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void log_flush(void);
+/* The descriptor that lines go to, -1 when there is none: for those who close all others. */
+int log_fd(void);
 /* Text to be quoted into a log line: at most `max` bytes of s with control and non-ASCII bytes as '?'. Returns dst. */
 char *log_quote(char *dst, size_t dst_size, const char *s, size_t n);

@@ -65,6 +65,9 @@ struct daemon {
     void (*request)(struct ipc_conn *c);
     /* A wake-up of master (master.cf wakeup column) or of postkick: a byte on the service's socket or fifo. */
     void (*wakeup)(char request);
+    /* An option of the daemon's own (pipe's flags= user= argv=): takes what it knows at argv[*i], moving *i to its last
+     * argument; false when it knows it not. Called before the configuration is read. May be NULL. */
+    bool (*argument)(int argc, char **argv, int *i);
     /* Draining began: finish soon. Sessions of text protocols say 421 at their next command (see daemon_env->draining).
      */
     void (*drain)(void);
@@ -72,9 +75,6 @@ struct daemon {
 
 /* main of every daemon. */
 int daemon_main(int argc, char **argv, const struct daemon *d);
-/* Only checks: `DAEMON -C` style self-test used by merpati check: reads the configuration, runs before_sandbox, prints
- * errors. */
-
 /* User of a login name: false when there is none; *error set when it could not be asked. On a pool thread. */
 struct daemon_passwd {
     uid_t uid;

@@ -400,10 +400,16 @@ void ipc_pool_free(struct ipc_pool **pp)
     *pp = NULL;
 }
 
+bool ipc_conn_usable(struct ipc_conn *c)
+{
+    let_go(c);
+    return !c->io.hangup && !c->out.len && c->in_start == c->in_end && !c->n_fds;
+}
+
 static struct ipc_conn *take_idle(struct ipc_pool *p)
 {
     for (struct ipc_conn *c; (c = pop_idle(p));) {
-        if (!c->io.hangup && c->in_start + c->held == c->in_end)
+        if (ipc_conn_usable(c))
             return c;
         ipc_conn_free(&c);
     }
@@ -421,8 +427,7 @@ void ipc_pool_give(struct ipc_pool *p, struct ipc_conn **cp, bool ok)
     struct ipc_conn *c = *cp;
     if (!c)
         return;
-    let_go(c);
-    if (!ok || p->n_idle >= p->most_idle || c->out.len || c->in_start != c->in_end || c->io.hangup) {
+    if (!ok || p->n_idle >= p->most_idle || !ipc_conn_usable(c)) {
         ipc_conn_free(cp);
         return;
     }

@@ -32,6 +32,8 @@ const struct ipc_type *ipc_next_type(struct ipc_conn *c, enum ipc_status *status
 /* Receives one message of exactly this type; its strings live in the arena, its BYTES fields point into the
  * connection's buffer until the next call on it. */
 enum ipc_status ipc_recv(struct ipc_conn *c, const struct ipc_type *t, struct arena *a, void *msg, int64_t deadline);
+/* Nothing is left of an earlier exchange, and the other end has not closed it: it may be used for another request. */
+bool ipc_conn_usable(struct ipc_conn *c);
 /* The other end: from SO_PEERCRED. */
 bool ipc_peer(const struct ipc_conn *c, pid_t *pid, uid_t *uid, gid_t *gid);
 
