@@ -64,7 +64,7 @@ static enum map_status by_address(void *ctx, enum resolve_table table, const cha
 static enum map_status by_key(void *ctx, enum resolve_table table, const char *key, struct buf *out)
 {
     struct tables *t = ctx;
-    return maps_is_empty(t->maps[table]) ? MAP_NOT_FOUND : maps_lookup(t->maps[table], key, out);
+    return maps_is_empty(t->maps[table]) ? MAP_NOT_FOUND : maps_lookup_part(t->maps[table], key, true, out, NULL);
 }
 
 static bool open_lists(struct buf *err)

@@ -45,6 +45,10 @@ enum map_status maps_lookup(struct maps *m, const char *key, struct buf *out);
 /* The same, and the title of the table that answered. */
 enum map_status maps_lookup_title(struct maps *m, const char *key, struct buf *out, const char **title);
 
+/* The same for a part of a subject (a domain, ".parent", "user@"): with `partial`, pattern tables are not asked. title
+ * may be NULL. */
+enum map_status maps_lookup_part(struct maps *m, const char *key, bool partial, struct buf *out, const char **title);
+
 /* Address look-up order of canonical(5), virtual(5): user+ext@domain, user@domain, user+ext, user (when the domain is
  * local per is_local), @domain. Pattern tables are asked once, with the whole address. *extension (may be NULL) is set
  * to the unmatched "+ext" within address, or NULL. strategy bits: */

@@ -4,8 +4,6 @@
 
 #include <stdlib.h>
 
-enum map_status maps_lookup_part(struct maps *m, const char *key, bool partial, struct buf *out, const char **title);
-
 /* Where "+ext" begins in the local part, or its length when there is none. Addresses that the mail system makes for
  * itself are never split; with '-' among the delimiters neither are owner-LIST and LIST-request. */
 static size_t extension_start(struct slice local, const char *delimiters)

@@ -72,7 +72,6 @@ bool maps_is_empty(const struct maps *m)
 }
 
 /* partial: only tables for which parts of an address make sense. */
-enum map_status maps_lookup_part(struct maps *m, const char *key, bool partial, struct buf *out, const char **title);
 enum map_status maps_lookup_part(struct maps *m, const char *key, bool partial, struct buf *out, const char **title)
 {
     for (size_t i = 0; m && i < m->entries.n; i++) {
