@@ -30,9 +30,11 @@ void postconf_fold(const struct postconf *p, const char *text, size_t used, stru
         buf_puts(out, text);
         return;
     }
-    bool first = true;
+    bool first = true; /* a blank stands in front of it already */
     while (slice_token(&rest, " \t\r\n", &word)) {
-        if (!first && used + 1 + word.n > 80) {
+        if (used + !first + word.n > 80) {
+            if (first && out->len > 0)
+                buf_truncate(out, out->len - 1);
             buf_puts(out, "\n    ");
             used = 4;
         } else if (!first) {
@@ -215,6 +217,8 @@ int main(int argc, char **argv)
     char mode = parse_options(argc, argv, &p, &o);
     if (p.defaults && (p.edit || p.only_set || strchr("MFP", mode)))
         log_fatal("-d cannot be combined with -e -X -# -n -M -F -P");
+    if (mode == 'M' && p.no_names)
+        log_fatal("with option -M, do not specify -h");
     if (!p.edit && !p.defaults && strchr("pMFP", mode) && any_assignment(argv + optind, argc - optind))
         p.edit = EDIT_SET;
     if (!p.edit && strchr("pMFP", mode))
@@ -230,8 +234,12 @@ int main(int argc, char **argv)
             log_fatal("%s", buf_cstr(&err));
     work(&p, mode, argv + optind, argc - optind);
     fflush(stdout);
-    if (!p.edit && p.conf && !p.defaults && !p.quiet)
-        postconf_main_warn(&p);
+    if (!p.edit && p.conf && !p.defaults && !p.quiet) {
+        if (mode == 'p')
+            postconf_main_warn(&p);
+        else
+            postconf_master_warn(&p);
+    }
     VEC_FREE(&o.list);
     conf_free(&p.conf);
     arena_free(&p.arena);

@@ -26,6 +26,10 @@ void postconf_main_edit(struct postconf *p, char **args, int n);
 /* Warns of what nothing reads. */
 void postconf_main_warn(struct postconf *p);
 
+void postconf_master_warn(struct postconf *p);
+/* The next "name=value" of the -o options in front of the service's other arguments; NULL after the last. */
+const char *postconf_master_override(const struct service *s, size_t *it);
+
 /* master.cf: -M, -F, -P. */
 void postconf_master_print(struct postconf *p, char mode, char **args, int n);
 void postconf_master_edit(struct postconf *p, char mode, char **args, int n);

@@ -28,15 +28,6 @@ void postconf_main_warn(struct postconf *p)
         if (hash_get(unused, name))
             log_warn("%s: unused parameter: %s=%s", p->main_cf, name, raw);
     hash_free(&unused, NULL);
-    for (const struct service *s = p->services; s; s = s->next)
-        for (size_t i = 0; i + 1 < s->n_args; i++) {
-            if (strcmp(s->args[i], "-o") != 0)
-                continue;
-            const char *eq = strchr(s->args[i + 1], '=');
-            char *key = arena_strndup(p->arena, s->args[i + 1], (size_t)(eq - s->args[i + 1]));
-            if (!conf_is_known(key) && !conf_raw(p->conf, key))
-                log_warn("%s: unused parameter: %s", p->master_cf, s->args[i + 1]);
-        }
 }
 
 /* The default, unexpanded unless it is something that the system gives. */
@@ -103,7 +94,7 @@ static int compare(const void *a, const void *b)
 
 static bool is_delivery_agent(const struct service *s)
 {
-    static const char *const agents[] = {"error", "discard", "lmtp", "local", "pipe", "smtp", "virtual"};
+    static const char *const agents[] = {"error", "lmtp", "local", "pipe", "smtp", "virtual"};
     for (size_t i = 0; i < sizeof agents / sizeof *agents; i++)
         if (strcmp(s->command, agents[i]) == 0)
             return s->type != SERVICE_INET;

@@ -10,6 +10,7 @@
 
 static const char *const fields[] = {"service", "type",   "private",       "unprivileged",
                                      "chroot",  "wakeup", "process_limit", "command"};
+#define FOLD_COLUMN 79
 #define N_FIELDS (sizeof fields / sizeof *fields)
 
 /* "name/type/rest" with "*" or nothing for any. */
@@ -81,30 +82,46 @@ static size_t column(const struct buf *out)
     return out->len - (size_t)(nl + 1);
 }
 
+/* Folded: each option in front has a line of its own, the words after them fill lines. */
 static void append_command(const struct service *s, bool fold, struct buf *out)
 {
+    bool options = true, own_line = false;
     buf_puts(out, s->command);
     for (size_t i = 0; i < s->n_args; i++) {
         BUF_AUTO word = BUF((size_t)1 << 20);
-        bool option = strcmp(s->args[i], "-o") == 0 && i + 1 < s->n_args;
+        bool after_option = own_line;
+        options = options && s->args[i][0] == '-';
+        own_line = options && strcmp(s->args[i], "-o") == 0 && i + 1 < s->n_args;
         append_argument(s->args[i], &word);
-        if (option) {
+        if (own_line) {
             buf_putc(&word, ' ');
             append_argument(s->args[++i], &word);
         }
-        bool after_option = i >= 2 && !option && strcmp(s->args[i - 2], "-o") == 0;
-        bool newline = fold && (option || after_option || column(out) + 1 + word.len > 80);
-        buf_puts(out, newline ? "\n    " : " ");
+        bool full = column(out) + 1 + word.len > FOLD_COLUMN;
+        buf_puts(out, fold && (own_line || after_option || full) ? "\n    " : " ");
         buf_append_slice(out, buf_slice(&word));
     }
 }
 
+/* At least one blank, and up to the column where the next field begins. */
+static void pad_to(size_t where, struct buf *out)
+{
+    do
+        buf_putc(out, ' ');
+    while (column(out) < where);
+}
+
 static void append_service(const struct service *s, bool fold, struct buf *out)
 {
-    buf_printf(out, "%-10s %-5s", s->name, service_type_name(s->type));
-    for (int i = 0; i < 5; i++)
-        buf_printf(out, " %-7s", s->raw[i]);
-    buf_putc(out, ' ');
+    static const size_t columns[] = {17, 25, 33, 41, 49};
+    buf_puts(out, s->name);
+    pad_to(11, out);
+    buf_puts(out, service_type_name(s->type));
+    for (int i = 0; i < 5; i++) {
+        pad_to(columns[i], out);
+        buf_puts(out, s->raw[i]);
+    }
+    pad_to(57, out);
     append_command(s, fold, out);
     buf_putc(out, '\n');
 }
@@ -152,13 +169,33 @@ static int compare(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+const char *postconf_master_override(const struct service *s, size_t *it)
+{
+    for (; *it + 1 < s->n_args && s->args[*it][0] == '-'; ++*it)
+        if (strcmp(s->args[*it], "-o") == 0) {
+            *it += 2;
+            return s->args[*it - 1];
+        }
+    return NULL;
+}
+
+void postconf_master_warn(struct postconf *p)
+{
+    const char *assignment;
+    for (const struct service *s = p->services; s; s = s->next)
+        for (size_t it = 0; (assignment = postconf_master_override(s, &it));) {
+            char *name = arena_strndup(p->arena, assignment, strcspn(assignment, "="));
+            if (!conf_is_known(name) && !conf_raw(p->conf, name))
+                log_warn("%s: unused parameter: %s", p->master_cf, assignment);
+        }
+}
+
 static bool print_parameters(struct postconf *p, const struct request *r, const struct service *s)
 {
-    const char **list = ARENA_ARRAY(p->arena, const char *, s->n_args + 1);
+    const char **list = ARENA_ARRAY(p->arena, const char *, s->n_args + 2);
     size_t n = 0;
-    for (size_t i = 0; i + 1 < s->n_args; i++)
-        if (strcmp(s->args[i], "-o") == 0)
-            list[n++] = s->args[++i];
+    for (size_t it = 0; (list[n] = postconf_master_override(s, &it));)
+        n++;
     qsort(list, n, sizeof *list, compare);
     bool any = false;
     for (size_t i = 0; i < n; i++) {
