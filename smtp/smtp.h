@@ -25,13 +25,16 @@ extern const struct param smtp_param_table[], lmtp_param_table[];
 extern const size_t smtp_param_count, lmtp_param_count;
 
 /* What the process is, found out at start. */
+enum smtp_tls_level { TLS_NONE, TLS_MAY, TLS_ENCRYPT, TLS_VERIFY, TLS_SECURE };
+
 struct smtp_program {
     bool lmtp;
-    uint16_t port; /* of smtp_tcp_port */
-    enum { TLS_NONE, TLS_MAY, TLS_ENCRYPT, TLS_VERIFY, TLS_SECURE } tls_level;
-    struct tls_context *tls; /* NULL at TLS_NONE */
-    struct own_addr *own;    /* for loop detection */
-    struct maps *passwords;  /* NULL unless smtp_sasl_auth_enable */
+    uint16_t port;                               /* of smtp_tcp_port */
+    enum smtp_tls_level tls_level;               /* unless the policy table says otherwise */
+    struct tls_context *tls_may, *tls_mandatory; /* NULL when TLS is never used */
+    struct maps *tls_policy;                     /* NULL when there is none */
+    struct own_addr *own;                        /* for loop detection */
+    struct maps *passwords;                      /* NULL unless smtp_sasl_auth_enable */
     bool ipv4, ipv6, dns, native_first, native;
 };
 extern struct smtp_program smtp_program;
@@ -83,9 +86,10 @@ struct smtp_why {
 struct smtp_delivery {
     struct agent_delivery *d;
     struct arena *arena;
-    size_t left;       /* recipients without a result */
-    bool final_server; /* nobody else will be asked */
-    bool plaintext;    /* TLS failed with this host at level may */
+    size_t left;                   /* recipients without a result */
+    bool final_server;             /* nobody else will be asked */
+    enum smtp_tls_level tls_level; /* of this destination */
+    bool plaintext;                /* TLS failed with this host at level may */
     struct smtp_why why;
 };
 
@@ -149,6 +153,8 @@ bool smtp_ehlo(struct smtp_delivery *s, struct smtp_session *session);
 
 /* ---- smtp_tls.c ---- */
 bool smtp_tls_open(struct buf *err);
+/* Sets s->tls_level for the destination. False: the reason is in s->why. */
+bool smtp_tls_choose(struct smtp_delivery *s, const struct smtp_dest *dest);
 bool smtp_tls_wanted(const struct smtp_delivery *s, const struct smtp_session *session);
 bool smtp_tls_start(struct smtp_delivery *s, struct smtp_session *session, const struct smtp_dest *dest);
 bool smtp_starttls(struct smtp_delivery *s, struct smtp_session *session, const struct smtp_dest *dest);

@@ -60,7 +60,7 @@ static void try_hosts(struct smtp_delivery *s, const struct smtp_dest *dest, con
 static void try_destination(struct smtp_delivery *s, const struct smtp_dest *dest, bool last_dest)
 {
     try_idle_session(s, dest, last_dest);
-    if (s->left == 0)
+    if (s->left == 0 || !smtp_tls_choose(s, dest))
         return;
     if (dest->is_unix) {
         s->final_server = last_dest;

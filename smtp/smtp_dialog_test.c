@@ -5,6 +5,7 @@
 #include "lib/base/log.h"
 #include "lib/base/vec.h"
 #include "lib/daemon/daemon.h"
+#include "lib/map/map.h"
 #include "lib/rt/addr.h"
 #include "smtp/smtp.h"
 
@@ -393,18 +394,31 @@ static void tls_that_is_not_offered(void **state)
           "DEAD\na@test 4.7.4 TLS is required, but was not offered by host 127.0.0.1[127.0.0.1]\n");
 }
 
+static void policy_table_decides_about_tls(void **state)
+{
+    BUF_AUTO err = BUF(1000);
+    smtp_program.tls_policy = maps_open(NULL, "smtp_tls_policy_maps", "static:encrypt", &err);
+    assert_non_null(smtp_program.tls_policy);
+    check(STEPS("S: 220 x", "C: EHLO", "S: 250 x", "C: QUIT"),
+          "DEAD\na@test 4.7.4 TLS is required, but was not offered by host 127.0.0.1[127.0.0.1]\n");
+    maps_close(&smtp_program.tls_policy);
+    smtp_program.tls_policy = maps_open(NULL, "smtp_tls_policy_maps", "static:fingerprint", &err);
+    check((const char *const[]){NULL}, "a@test 4.7.5 client TLS configuration problem\n");
+    maps_close(&smtp_program.tls_policy);
+}
+
 static void plaintext_after_a_failed_handshake(void **state)
 {
     BUF_AUTO err = BUF(1000);
     struct tls_config c = {.cipher_list = "", .ca_file = "", .ca_path = "", .protocols = "", .chain_files = ""};
-    smtp_program.tls = tls_context_new(&c, &err);
-    assert_non_null(smtp_program.tls);
+    smtp_program.tls_may = tls_context_new(&c, &err);
+    assert_non_null(smtp_program.tls_may);
     smtp_program.tls_level = TLS_MAY;
     check(STEPS("S: 220 x", "C: EHLO", "S: 250-x", "S: 250 STARTTLS", "C: STARTTLS", "S: 220 go", "X", "N", "S: 220 x",
                 "C: EHLO", "S: 250-x", "S: 250 STARTTLS", "C: MAIL", "S: 250 ok", "C: RCPT", "S: 250 ok", "C: DATA",
                 "S: 354 go", "D: Subject: x||..dot|", "S: 250 ok", "C: QUIT"),
           "a@test 2.0.0 250 ok\n");
-    tls_context_free(&smtp_program.tls);
+    tls_context_free(&smtp_program.tls_may);
 }
 
 #define TEST(f) cmocka_unit_test_setup(f, fresh)
@@ -428,6 +442,7 @@ int main(void)
         TEST(dsn_and_xforward),
         TEST(message_too_large),
         TEST(tls_that_is_not_offered),
+        TEST(policy_table_decides_about_tls),
         TEST(plaintext_after_a_failed_handshake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
