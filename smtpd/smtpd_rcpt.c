@@ -1,0 +1,139 @@
+/* smtpd_rcpt.c - RCPT TO: one recipient through all restrictions (RFC 5321 section 4.1.1.3). */
+#include "smtpd/smtpd.h"
+
+enum { ADDRESS_MAX = 1100 };
+
+static bool run(struct session *s, enum check_stage stage)
+{
+    return check_run(s, stage, &smtpd_shared.lists[stage], NULL) != CHECK_REJECT;
+}
+
+static bool unlisted_ok(struct session *s)
+{
+    struct check c = {.session = s, .stage = STAGE_RECIPIENT};
+    if (s->effects.discard || smtpd_shared.no_unknown_recipient_checks)
+        return true;
+    if (smtpd_params.smtpd_reject_unlisted_recipient && !s->unlisted_checked &&
+        check_unlisted(&c, s->recipient, false) == CHECK_REJECT)
+        return false;
+    if (!smtpd_params.smtpd_reject_unlisted_sender || s->sender_checked)
+        return true;
+    return check_unlisted(&c, s->sender, true) != CHECK_REJECT;
+}
+
+/* All lists that apply to a recipient, in their order; false with the verdict set. */
+static bool recipient_allowed(struct session *s)
+{
+    bool relay_first = smtpd_params.smtpd_relay_before_recipient_restrictions;
+    s->unlisted_checked = false;
+    if (str_eq_fold(s->recipient, "postmaster"))
+        return true;
+    if (smtpd_params.smtpd_delay_reject) {
+        s->defer_if_permit = (struct check_verdict){0};
+        if (!run(s, STAGE_CLIENT) || !run(s, STAGE_HELO) || !run(s, STAGE_SENDER))
+            return false;
+    }
+    if (!run(s, relay_first ? STAGE_RELAY : STAGE_RECIPIENT) || !run(s, relay_first ? STAGE_RECIPIENT : STAGE_RELAY))
+        return false;
+    if (!unlisted_ok(s))
+        return false;
+    if (s->defer_if_permit.code) {
+        BUF_AUTO context = BUF(8000);
+        s->verdict = s->defer_if_permit;
+        smtpd_log_context(s, &context);
+        log_info("%s: reject: %s from %s: %d %s;%s", s->queue_id ? s->queue_id : "NOQUEUE", s->where, s->namaddr,
+                 s->verdict.code, s->verdict.text, buf_cstr(&context));
+        return false;
+    }
+    return true;
+}
+
+static bool may_add(struct session *s)
+{
+    if (!s->sender) {
+        smtpd_reply(s, "503 5.5.1 Error: need MAIL command");
+        return false;
+    }
+    if (s->bdat) {
+        smtpd_reply(s, "503 5.5.1 Error: RCPT after BDAT");
+        return false;
+    }
+    if (!smtpd_anvil_event(s, ANVIL_RECIPIENT, smtpd_params.smtpd_client_recipient_rate_limit,
+                           "Recipient address rate")) {
+        smtpd_reply(s, "450 4.7.1 Error: too many recipients from %s", s->client_addr);
+        return false;
+    }
+    return true;
+}
+
+static bool parse(struct session *s, struct slice args, struct smtp_rcpt_params *out)
+{
+    struct slice params, offending;
+    BUF_AUTO address = BUF(ADDRESS_MAX);
+    switch (smtp_command_path(args, SLICE("TO:"), smtpd_params.strict_rfc821_envelopes, &address, &params)) {
+    case SMTP_PATH_NO_KEYWORD:
+        smtpd_reply(s, "501 5.5.4 Syntax: RCPT TO:<address>");
+        return false;
+    case SMTP_PATH_BAD:
+        log_warn("Illegal address syntax from %s in RCPT command: %.*s", s->namaddr, SLICE_ARG(args));
+        smtpd_reply(s, "501 5.1.3 Bad recipient address syntax");
+        return false;
+    case SMTP_PATH_OK:
+        break;
+    }
+    s->recipient = arena_strdup(s->mail, address.len ? buf_cstr(&address) : "");
+    if (*s->recipient == 0) {
+        smtpd_reply(s, "501 5.1.3 Bad recipient address syntax");
+        return false;
+    }
+    switch (smtp_command_rcpt_params(params, s->mail, out, &offending)) {
+    case SMTP_PARAM_OK:
+        return true;
+    case SMTP_PARAM_BAD_NOTIFY:
+        smtpd_reply(s, "501 5.5.4 Error: Bad NOTIFY parameter syntax");
+        return false;
+    case SMTP_PARAM_BAD_ORCPT:
+        smtpd_reply(s, "501 5.5.4 Error: Bad ORCPT parameter syntax");
+        return false;
+    default:
+        smtpd_reply(s, "555 5.5.4 Unsupported option: %.*s", SLICE_ARG(offending));
+        return false;
+    }
+}
+
+static int add(struct session *s, const struct smtp_rcpt_params *params)
+{
+    if (s->rcpt_count >= smtpd_params.smtpd_recipient_limit) {
+        smtpd_reply(s, "452 4.5.3 Error: too many recipients");
+        return s->rcpt_overshoot++ < smtpd_params.smtpd_recipient_overshoot_limit ? 0 : -1;
+    }
+    if (!recipient_allowed(s)) {
+        smtpd_reply_verdict(s);
+        return -1;
+    }
+    if (!s->first_recipient)
+        s->first_recipient = s->recipient;
+    if (!s->cleanup && !smtpd_message_open(s))
+        return -1;
+    struct msg_cleanup_recipient r = {.address = s->recipient,
+                                      .orig_address = "",
+                                      .dsn_orcpt = params->orcpt ? params->orcpt : "",
+                                      .dsn_notify = params->notify};
+    cleanup_recipient(s->cleanup, &r);
+    s->rcpt_count++;
+    smtpd_reply(s, "250 2.1.5 Ok");
+    return 0;
+}
+
+int smtpd_rcpt(struct session *s, struct slice args)
+{
+    struct smtp_rcpt_params params;
+    int result = -1;
+    if (!may_add(s))
+        return -1;
+    s->rcpt_tried = true;
+    if (parse(s, args, &params))
+        result = add(s, &params);
+    s->recipient = NULL;
+    return result;
+}
