@@ -116,7 +116,7 @@ static enum check_result unlisted_in(struct check *c, const struct msg_resolved 
     struct maps *const first[] = {smtpd_shared.recipient_canonical, smtpd_shared.canonical,
                                   smtpd_shared.virtual_aliases};
     bool local = r->flags & RESOLVE_LOCAL;
-    struct class_table t;
+    struct class_table t = {0};
     BUF_AUTO value = BUF(10000);
     enum map_status st = MAP_NOT_FOUND;
     for (size_t i = 0; i < 3 && st == MAP_NOT_FOUND; i++)
