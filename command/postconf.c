@@ -26,13 +26,9 @@ static void usage(void)
 void postconf_fold(const struct postconf *p, const char *text, size_t used, struct buf *out)
 {
     struct slice rest = slice_of(text), word;
-    if (!p->fold || used + rest.n <= 80) {
-        buf_puts(out, text);
-        return;
-    }
     bool first = true; /* a blank stands in front of it already */
     while (slice_token(&rest, " \t\r\n", &word)) {
-        if (used + !first + word.n > 80) {
+        if (p->fold && used + !first + word.n > 80) {
             if (first && out->len > 0)
                 buf_truncate(out, out->len - 1);
             buf_puts(out, "\n    ");

@@ -34,7 +34,8 @@ const char *postconf_master_override(const struct service *s, size_t *it);
 void postconf_master_print(struct postconf *p, char mode, char **args, int n);
 void postconf_master_edit(struct postconf *p, char mode, char **args, int n);
 
-/* Prints text after `used` columns, words kept whole, lines broken before column 80 when folding. */
+/* Prints text after `used` columns, its words with one blank between; when folding, lines are broken before column 80.
+ */
 void postconf_fold(const struct postconf *p, const char *text, size_t used, struct buf *out);
 /* The new text takes the file's place, with its mode and owner. Fatal on failure. */
 void postconf_publish(const char *path, struct buf *text);

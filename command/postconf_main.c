@@ -20,8 +20,16 @@ static struct hash *unused_names(struct postconf *p)
     return h;
 }
 
+static void warn_undefined(void *ctx, const char *file, const char *name)
+{
+    log_warn("%s: undefined parameter: %s", file, name);
+}
+
 void postconf_main_warn(struct postconf *p)
 {
+    if (!p->services)
+        log_warn("%s", p->services_error);
+    conf_check_references(p->conf, p->services, p->master_cf, warn_undefined, NULL);
     struct hash *unused = unused_names(p);
     const char *name, *raw;
     for (size_t it = 0; conf_next(p->conf, &it, &name, &raw);)

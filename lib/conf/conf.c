@@ -73,7 +73,7 @@ static void set(struct conf *c, const char *name, const char *value, int line)
         *c->tail = e;
         c->tail = &e->next;
         hash_put(c->by_name, e->name, e);
-    } else if (line > 0) {
+    } else if (line > 0 && strcmp(e->raw, value) != 0) {
         conf_warn(c,
                   arena_printf(c->arena, "%s, line %d: overriding earlier entry: %s=%s", c->file, line, name, e->raw));
     }

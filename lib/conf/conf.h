@@ -90,6 +90,9 @@ const char *conf_nearest_name(const char *name);
 struct service;
 void conf_check_names(struct conf *c, const struct service *services,
                       void (*report)(void *ctx, const char *name, const char *text), void *ctx);
+/* Each $name, in a value of main.cf or an -o of master.cf, that is neither known nor set and so stands for nothing. */
+void conf_check_references(struct conf *c, const struct service *services, const char *master_cf,
+                           void (*report)(void *ctx, const char *file, const char *name), void *ctx);
 
 /* The folder of the daemon programs: $daemon_directory when it holds Merpati's (the file .merpati marks it), otherwise
  * the one beside this program, with a text in `warning`. */

@@ -29,6 +29,41 @@ static void collect_names(struct hash *used, const char *text)
     }
 }
 
+/* Every $name of a text that has no value: neither known nor set. */
+static void report_undefined(struct conf *c, const char *file, const char *text,
+                             void (*report)(void *ctx, const char *file, const char *name), void *ctx)
+{
+    for (const char *p = text; (p = strchr(p, '$'));) {
+        p++;
+        if (*p == '$') {
+            p++;
+            continue;
+        }
+        p += *p == '{' || *p == '(';
+        size_t n = 0;
+        while (isalnum((unsigned char)p[n]) || p[n] == '_')
+            n++;
+        if (n == 0)
+            continue;
+        MEM_AUTO char *name = mem_strndup(p, n);
+        if (!conf_is_known(name) && !conf_raw(c, name))
+            report(ctx, file, name);
+        p += n;
+    }
+}
+
+void conf_check_references(struct conf *c, const struct service *services, const char *master_cf,
+                           void (*report)(void *ctx, const char *file, const char *name), void *ctx)
+{
+    for (const struct conf_entry *e = c->first; e; e = e->next)
+        if (!conf_is_template(e->name))
+            report_undefined(c, c->file, e->raw, report, ctx);
+    for (const struct service *s = services; s; s = s->next)
+        for (size_t i = 0; i + 1 < s->n_args && s->args[i][0] == '-'; i++)
+            if (strcmp(s->args[i], "-o") == 0)
+                report_undefined(c, master_cf, s->args[++i], report, ctx);
+}
+
 static void collect_list(struct hash *used, const char *list)
 {
     struct slice rest = slice_of(list ? list : ""), token;
