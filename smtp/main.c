@@ -105,6 +105,7 @@ static bool open_passwords(struct buf *err)
 static bool before_sandbox(struct buf *err)
 {
     const struct common_params *c = &daemon_env->common;
+    agent_configure(c);
     srandom((unsigned)clock_wall_usec());
     open_lookup();
     smtp_program.own = own_addr_new(c->inet_interfaces, c->proxy_interfaces, err);

@@ -9,10 +9,13 @@
 #include "lib/rt/addr.h"
 #include "smtp/smtp.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -50,6 +53,7 @@ bool agent_content(const struct agent_delivery *d, bool (*fn)(void *, const char
 static const char *const *script;
 static int listener = -1, port;
 static bool peer_done;
+static struct tls_context *server_tls;
 static struct buf trouble; /* what the client did wrong */
 
 static void expect(const char *step, struct slice line)
@@ -94,6 +98,8 @@ static void play(struct stream *s)
         } else if (step[0] == 'D') {
             ok = read_message(s, step, deadline);
         }
+        if (step[0] == 'T')
+            ok = stream_tls_accept(s, server_tls, deadline) == STREAM_OK;
         if (!ok)
             buf_printf(&trouble, "no input at '%s'\n", step);
         if (!ok || step[0] == 'X')
@@ -142,7 +148,7 @@ static void open_listener(void)
 static const char *recipients[8];
 static unsigned deliveries, flags;
 static uint32_t notify;
-static const char *nexthop_extra;
+static const char *nexthop_extra, *host_name;
 
 static void deliver_once(void)
 {
@@ -169,7 +175,7 @@ static void deliver_once(void)
                                              .content_size = strlen(content),
                                              .recipients = rcpt,
                                              .n_recipients = n};
-    d.request.nexthop = arena_printf(a, "[127.0.0.1]:%d%s", port, nexthop_extra);
+    d.request.nexthop = arena_printf(a, "[%s]:%d%s", host_name, port, nexthop_extra);
     smtp_deliver(&d);
 }
 
@@ -231,7 +237,7 @@ static int fresh(void **state)
         .smtp_skip_quit_response = true,
         .smtp_connection_cache_on_demand = true,
     };
-    smtp_program = (struct smtp_program){.port = 25, .ipv4 = true, .ipv6 = true, .native = true};
+    smtp_program = (struct smtp_program){.port = 25, .ipv4 = true, .native = true};
     the_env.common.myhostname = "me.test";
     content = "Subject: x\n\n.dot\n";
     memset(recipients, 0, sizeof recipients);
@@ -239,6 +245,7 @@ static int fresh(void **state)
     deliveries = 1;
     flags = notify = 0;
     nexthop_extra = "";
+    host_name = "127.0.0.1";
     return 0;
 }
 
@@ -421,6 +428,86 @@ static void plaintext_after_a_failed_handshake(void **state)
     tls_context_free(&smtp_program.tls_may);
 }
 
+/* A certificate for localhost, which is its own authority; makes both ends' contexts. */
+static void make_contexts(char *key, char *cert)
+{
+    BUF_AUTO err = BUF(1000);
+    close(mkstemp(key));
+    close(mkstemp(cert));
+    char *const argv[] = {"openssl",
+                          "req",
+                          "-x509",
+                          "-newkey",
+                          "ec",
+                          "-pkeyopt",
+                          "ec_paramgen_curve:P-256",
+                          "-nodes",
+                          "-subj",
+                          "/CN=localhost",
+                          "-addext",
+                          "subjectAltName=DNS:localhost",
+                          "-days",
+                          "2",
+                          "-keyout",
+                          key,
+                          "-out",
+                          cert,
+                          NULL};
+    pid_t pid;
+    int status;
+    posix_spawn_file_actions_t quiet;
+    posix_spawn_file_actions_init(&quiet);
+    posix_spawn_file_actions_addopen(&quiet, 2, "/dev/null", O_WRONLY, 0);
+    assert_int_equal(posix_spawnp(&pid, "openssl", &quiet, NULL, argv, environ), 0);
+    posix_spawn_file_actions_destroy(&quiet);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    struct tls_config server = {.server = true, .cert_file = cert, .key_file = key};
+    struct tls_config client = {.ca_file = cert};
+    server_tls = tls_context_new(&server, &err);
+    smtp_program.tls_may = smtp_program.tls_mandatory = tls_context_new(&client, &err);
+    assert_non_null(server_tls);
+    assert_non_null(smtp_program.tls_may);
+}
+
+static void tls_levels_up_to_verify(void **state)
+{
+    char key[] = "/tmp/smtp-test-key-XXXXXX", cert[] = "/tmp/smtp-test-cert-XXXXXX";
+    make_contexts(key, cert);
+    const char *const good[] = {"S: 220 x",
+                                "C: EHLO",
+                                "S: 250-x",
+                                "S: 250-STARTTLS",
+                                "S: 250 SIZE 5",
+                                "C: STARTTLS",
+                                "S: 220 go",
+                                "T",
+                                "C: EHLO",
+                                "S: 250 x",
+                                "C: MAIL",
+                                "S: 250 ok",
+                                "C: RCPT",
+                                "S: 250 ok",
+                                "C: DATA",
+                                "S: 354 go",
+                                "D: Subject: x||..dot|",
+                                "S: 250 ok",
+                                "C: QUIT",
+                                NULL};
+    smtp_program.tls_level = TLS_MAY; /* what was offered before TLS is forgotten */
+    check(good, "a@test 2.0.0 250 ok\n");
+    smtp_program.tls_level = TLS_VERIFY;
+    host_name = "localhost";
+    check(good, "a@test 2.0.0 250 ok\n");
+    host_name = "127.0.0.1"; /* no name that could be verified */
+    check(STEPS("S: 220 x", "C: EHLO", "S: 250-x", "S: 250 STARTTLS", "C: STARTTLS", "S: 220 go", "T", "C: QUIT"),
+          "DEAD\na@test 4.7.5 Server certificate not verified\n");
+    tls_context_free(&server_tls);
+    tls_context_free(&smtp_program.tls_may);
+    unlink(key);
+    unlink(cert);
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, fresh)
 
 int main(void)
@@ -443,6 +530,7 @@ int main(void)
         TEST(message_too_large),
         TEST(tls_that_is_not_offered),
         TEST(policy_table_decides_about_tls),
+        TEST(tls_levels_up_to_verify),
         TEST(plaintext_after_a_failed_handshake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

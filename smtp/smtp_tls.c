@@ -139,7 +139,7 @@ static bool is_verified(struct smtp_delivery *s, struct smtp_session *x)
     if (s->tls_level < TLS_VERIFY || (i->peer_cert_trusted && i->peer_name_matched))
         return true;
     const char *what = !i->peer_cert_trusted ? "Server certificate not trusted" : "Server certificate not verified";
-    log_info("%s: %s: %s", s->d->request.queue_id, what, i->verify_error);
+    log_info("%s: %s%s%s", s->d->request.queue_id, what, *i->verify_error ? ": " : "", i->verify_error);
     struct result r = result_try_again("4.7.5", "%s", what);
     smtp_site_fail(s, x, NULL, &r);
     return false;

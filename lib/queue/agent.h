@@ -1,6 +1,7 @@
 /* agent.h - the delivery agents' side of a delivery: takes qmgr's requests, logs a line for each recipient, answers. */
 #pragma once
 #include "lib/base/result.h"
+#include "lib/conf/common.h"
 #include "lib/ipc/ipc.h"
 
 struct agent_delivery {
@@ -13,6 +14,10 @@ struct agent_delivery {
     bool *reported; /* by place in request.recipients */
 };
 
+/* To be called at start (before_sandbox): soft_bounce, delay_logging_resolution_limit and ipc_timeout are taken from
+ * it.
+ */
+void agent_configure(const struct common_params *c);
 /* The request function of a delivery agent (struct daemon): for each request calls `deliver`, which reports every
  * recipient with agent_report (those left out are reported as deferred 4.3.0), then answers. */
 void agent_serve(struct ipc_conn *c, void (*deliver)(struct agent_delivery *d));
