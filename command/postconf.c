@@ -82,7 +82,7 @@ static unsigned parse_classes(const char *text)
     return bits;
 }
 
-static void load(struct postconf *p)
+static void load(struct postconf *p, char mode)
 {
     BUF_AUTO err = BUF(2000);
     bool named = p->dir || getenv("MAIL_CONFIG");
@@ -93,13 +93,13 @@ static void load(struct postconf *p)
     p->conf = p->defaults ? conf_parse(MERPATI_CONFIG_DIR, SLICE(""), &err) : conf_load(p->dir, &err);
     if (!p->conf)
         log_fatal("%s", buf_cstr(&err));
-    for (size_t i = 0; conf_warning(p->conf, i) && !p->quiet; i++)
-        log_warn("%s", conf_warning(p->conf, i));
     if (named && !p->defaults && strcmp(p->dir, MERPATI_CONFIG_DIR) != 0)
         conf_override(p->conf, arena_printf(p->arena, "config_directory=%s", p->dir), &err);
     buf_reset(&err);
     p->services = master_cf_read(p->arena, p->master_cf, false, &err);
     p->services_error = arena_strdup(p->arena, buf_cstr(&err));
+    for (size_t i = 0; (mode == 'p' || p->services) && !p->quiet && conf_warning(p->conf, i); i++)
+        log_warn("%s", conf_warning(p->conf, i));
 }
 
 static void print_lines(const char *const *lines)
@@ -218,7 +218,7 @@ int main(int argc, char **argv)
     if (!p.edit && !p.defaults && strchr("pMFP", mode) && any_assignment(argv + optind, argc - optind))
         p.edit = EDIT_SET;
     if (!p.edit && strchr("pMFP", mode))
-        load(&p);
+        load(&p, mode);
     if (p.edit) {
         p.dir = p.dir ? p.dir : conf_default_dir();
         snprintf(p.main_cf, sizeof p.main_cf, "%s/main.cf", p.dir);
@@ -231,6 +231,7 @@ int main(int argc, char **argv)
     work(&p, mode, argv + optind, argc - optind);
     fflush(stdout);
     if (!p.edit && p.conf && !p.defaults && !p.quiet) {
+        postconf_warn_undefined(&p);
         if (mode == 'p')
             postconf_main_warn(&p);
         else

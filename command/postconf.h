@@ -25,6 +25,8 @@ void postconf_main_print(struct postconf *p, char **names, int n);
 void postconf_main_edit(struct postconf *p, char **args, int n);
 /* Warns of what nothing reads. */
 void postconf_main_warn(struct postconf *p);
+/* Warns of every $name that has no value. */
+void postconf_warn_undefined(struct postconf *p);
 
 void postconf_master_warn(struct postconf *p);
 /* The next "name=value" of the -o options in front of the service's other arguments; NULL after the last. */

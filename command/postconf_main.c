@@ -25,11 +25,15 @@ static void warn_undefined(void *ctx, const char *file, const char *name)
     log_warn("%s: undefined parameter: %s", file, name);
 }
 
+void postconf_warn_undefined(struct postconf *p)
+{
+    conf_check_references(p->conf, p->services, p->master_cf, warn_undefined, NULL);
+}
+
 void postconf_main_warn(struct postconf *p)
 {
     if (!p->services)
         log_warn("%s", p->services_error);
-    conf_check_references(p->conf, p->services, p->master_cf, warn_undefined, NULL);
     struct hash *unused = unused_names(p);
     const char *name, *raw;
     for (size_t it = 0; conf_next(p->conf, &it, &name, &raw);)
