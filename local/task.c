@@ -1,0 +1,153 @@
+/* task.c - a delivery as a user: sent to a process that is this user, or done here when this process is. */
+#include "lib/base/log.h"
+#include "lib/rt/fiber.h"
+#include "lib/store/deliver.h"
+#include "local/delivery.h"
+
+#include "lib/base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct userproc_pool *pool;
+
+#define READ_MAX ((size_t)1000000)
+
+/* The whole file into out; false when there is none that may be used, *again when it could not be read now. */
+static bool read_file(const char *path, bool forward, struct buf *out, bool *again)
+{
+    struct stat st;
+    FD_AUTO fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    *again = fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != EACCES && errno != EPERM && errno != ELOOP;
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (size_t)st.st_size > READ_MAX)
+        return false;
+    if (forward && ((st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & S_IWOTH) != 0))
+        return false;
+    char *room = buf_room(out, (size_t)st.st_size + 1);
+    ssize_t n = room != NULL ? pread(fd, room, (size_t)st.st_size, 0) : -1;
+    *again = n < 0;
+    if (n > 0)
+        buf_added(out, (size_t)n);
+    return n >= 0;
+}
+
+struct read_job {
+    const struct msg_user_delivery *t;
+    struct buf data;
+    bool usable, again;
+};
+static void run_read(void *arg)
+{
+    struct read_job *j = arg;
+    j->usable = read_file(j->t->target, strcmp(j->t->kind, "forward") == 0, &j->data, &j->again);
+}
+
+static bool is_read(const struct msg_user_delivery *t)
+{
+    return strcmp(t->kind, "forward") == 0 || strcmp(t->kind, "include") == 0;
+}
+
+static struct result perform(const struct msg_user_delivery *t)
+{
+    struct store_source m = {.fd = t->file, .offset = t->content_offset, .size = t->content_size, .prefix = t->prefix};
+    if (strcmp(t->kind, "maildir") == 0)
+        return store_deliver_maildir(t->target, &m, t->size_limit);
+    if (strcmp(t->kind, "mbox") == 0)
+        return store_deliver_mbox(t->target, &m, t->sender, t->size_limit, (t->flags & TASK_DOTLOCK) != 0);
+    if (strcmp(t->kind, "file") == 0)
+        return store_deliver_file(t->target, &m, t->sender, t->size_limit);
+    if (strcmp(t->kind, "command") == 0)
+        return command_run(t);
+    return result_try_again("4.3.5", "mail system configuration error: delivery of kind %s", t->kind);
+}
+
+/* In the user's process. */
+static void serve(struct ipc_conn *c)
+{
+    struct arena *a = arena_new();
+    struct msg_user_delivery t;
+    while (ipc_recv(c, &ipc_type_user_delivery, a, &t, DEADLINE_NEVER) == IPC_OK) {
+        /* the prefix points into the connection's buffer, which nobody touches until the answer */
+        struct read_job j = {.t = &t, .data = BUF(READ_MAX)};
+        struct result r = result_ok("2.0.0", "%s", "");
+        if (is_read(&t))
+            thread_run(run_read, &j);
+        else
+            r = perform(&t);
+        struct msg_user_delivery_reply reply = {.outcome = j.again ? OUTCOME_TRY_AGAIN : r.outcome,
+                                                .dsn = r.dsn,
+                                                .text = r.text,
+                                                .exit_status = j.usable ? 0 : 1,
+                                                .data = buf_slice(&j.data)};
+        if (t.file >= 0)
+            close(t.file);
+        enum ipc_status st = ipc_send(c, &ipc_type_user_delivery_reply, &reply, deadline_in(60));
+        buf_fini(&j.data);
+        if (st != IPC_OK)
+            break;
+        arena_reset(a);
+    }
+    arena_free(&a);
+    ipc_conn_free(&c);
+}
+
+void task_pool_open(const char *name)
+{
+    struct userproc_config c = {.name = name,
+                                .serve = serve,
+                                .idle_seconds = 100,
+                                .most_processes = (unsigned)local_params.local_process_limit};
+    pool = userproc_pool_new(&c);
+}
+
+struct result task_run_as(uid_t uid, gid_t gid, const char *user, const struct msg_user_delivery *t, struct arena *a,
+                          int64_t deadline)
+{
+    if (geteuid() != 0 || uid == geteuid())
+        return perform(t);
+    struct ipc_conn *c = userproc_take(pool, uid, gid, user, deadline);
+    if (c == NULL)
+        return result_try_again("4.3.0", "cannot start a process for user id %u: %s", (unsigned)uid, strerror(errno));
+    struct msg_user_delivery_reply reply;
+    enum ipc_status st = ipc_send(c, &ipc_type_user_delivery, t, deadline);
+    if (st == IPC_OK)
+        st = ipc_recv(c, &ipc_type_user_delivery_reply, a, &reply, deadline);
+    userproc_give(pool, &c, st == IPC_OK);
+    if (st != IPC_OK)
+        return result_try_again("4.3.0", "delivery process: %s", ipc_strerror(st));
+    if (reply.outcome == OUTCOME_OK)
+        return result_ok(reply.dsn, "%s", reply.text);
+    if (reply.outcome == OUTCOME_NEVER)
+        return result_never(reply.dsn, "%s", reply.text);
+    return result_try_again(reply.dsn, "%s", reply.text);
+}
+
+int task_read_as(uid_t uid, gid_t gid, const char *user, const char *kind, const char *path, struct arena *a,
+                 struct slice *data)
+{
+    struct msg_user_delivery t = {.kind = kind, .target = path, .file = -1};
+    if (geteuid() != 0 || uid == geteuid()) {
+        struct read_job j = {.t = &t, .data = BUF(READ_MAX)};
+        thread_run(run_read, &j);
+        *data = slice_make(arena_slice(a, buf_slice(&j.data)), j.data.len);
+        buf_fini(&j.data);
+        return j.again ? -1 : j.usable;
+    }
+    int64_t deadline = deadline_in(60);
+    struct ipc_conn *c = userproc_take(pool, uid, gid, user, deadline);
+    if (c == NULL)
+        return -1;
+    struct msg_user_delivery_reply reply;
+    enum ipc_status st = ipc_send(c, &ipc_type_user_delivery, &t, deadline);
+    if (st == IPC_OK)
+        st = ipc_recv(c, &ipc_type_user_delivery_reply, a, &reply, deadline);
+    if (st == IPC_OK)
+        *data = slice_make(arena_slice(a, reply.data), reply.data.n);
+    userproc_give(pool, &c, st == IPC_OK);
+    if (st != IPC_OK || reply.outcome == OUTCOME_TRY_AGAIN)
+        return -1;
+    return reply.exit_status == 0;
+}
