@@ -206,7 +206,7 @@ static struct change *find_change(struct change *list, int n, struct slice line)
 
 static void append_setting(const struct change *c, struct buf *out)
 {
-    buf_printf(out, "%s =%s%s\n", c->name, *c->value ? " " : "", c->value);
+    buf_printf(out, "%s = %s\n", c->name, c->value);
 }
 
 static bool is_text(struct slice line)
