@@ -68,10 +68,8 @@ static void open_lookup(void)
     if (!smtp_program.dns)
         smtp_program.native = true;
     smtp_program.native_first = smtp_program.native && (!smtp_program.dns || native_place < dns_place);
-    /* The C library loads its name service modules now, while it can reach them. */
-    struct addrinfo *list;
-    if (smtp_program.native && getaddrinfo("localhost", NULL, NULL, &list) == 0)
-        freeaddrinfo(list);
+    if (smtp_program.native)
+        smtp_hosts_open("/etc/hosts");
 }
 
 static bool open_port(struct buf *err)

@@ -4,10 +4,10 @@
 #include "lib/base/vec.h"
 #include "lib/rt/addr.h"
 #include "lib/rt/dns.h"
-#include "lib/rt/fiber.h"
 #include "smtp/smtp.h"
 
-#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
 
 enum { MOST_HOSTS = 200, DNS_SECONDS = 60 };
 
@@ -35,40 +35,6 @@ static void add_host(struct finder *f, const char *name, const struct sockaddr *
     memcpy(&h.addr, sa, h.len);
     addr_set_port((struct sockaddr *)&h.addr, f->dest->port);
     VEC_PUSH(&f->hosts, h);
-}
-
-/* ---- the system's own way ---- */
-
-struct native_job {
-    const char *name;
-    int family, rc;
-    struct addrinfo *list;
-};
-
-static void native_thread(void *arg)
-{
-    struct native_job *j = arg;
-    struct addrinfo hints = {.ai_family = j->family, .ai_socktype = SOCK_STREAM};
-    j->rc = getaddrinfo(j->name, NULL, &hints, &j->list);
-}
-
-static bool find_native(struct finder *f, const char *name, unsigned preference)
-{
-    struct native_job j = {.name = name,
-                           .family = !smtp_program.ipv6   ? AF_INET
-                                     : !smtp_program.ipv4 ? AF_INET6
-                                                          : AF_UNSPEC};
-    thread_run(native_thread, &j);
-    if (j.rc != 0) {
-        const char *fmt = "unable to look up host %s: %s";
-        finder_fail(f, j.rc == EAI_AGAIN ? result_try_again("4.4.3", fmt, name, gai_strerror(j.rc))
-                                         : result_never("5.4.4", fmt, name, gai_strerror(j.rc)));
-        return false;
-    }
-    for (struct addrinfo *i = j.list; i; i = i->ai_next)
-        add_host(f, name, i->ai_addr, preference);
-    freeaddrinfo(j.list);
-    return true;
 }
 
 /* ---- DNS ---- */
@@ -101,6 +67,47 @@ static bool find_dns(struct finder *f, const char *name, unsigned preference)
     return found4 || found6;
 }
 
+/* ---- the system's own way: /etc/hosts, then the DNS ---- */
+
+struct native_find {
+    struct finder *f;
+    const char *name;
+    unsigned preference;
+};
+
+static void take_native(void *ctx, const struct sockaddr *sa)
+{
+    const struct native_find *n = ctx;
+    add_host(n->f, n->name, sa, n->preference);
+}
+
+static bool find_in_hosts(struct finder *f, const char *name, unsigned preference)
+{
+    size_t before = f->hosts.n;
+    struct native_find n = {f, name, preference};
+    smtp_hosts_find(name, take_native, &n);
+    return f->hosts.n > before;
+}
+
+/* As the C library words it. */
+static const char *native_strerror(const struct result *r)
+{
+    if (r->outcome == OUTCOME_TRY_AGAIN)
+        return "Temporary failure in name resolution";
+    return strstr(r->text, "no data record") ? "No address associated with hostname" : "Name or service not known";
+}
+
+static bool find_native(struct finder *f, const char *name, unsigned preference)
+{
+    if (find_in_hosts(f, name, preference) || find_dns(f, name, preference))
+        return true;
+    struct result r = f->why;
+    const char *fmt = "unable to look up host %s: %s";
+    finder_fail(f, r.outcome == OUTCOME_TRY_AGAIN ? result_try_again("4.4.3", fmt, name, native_strerror(&r))
+                                                  : result_never("5.4.4", fmt, name, native_strerror(&r)));
+    return false;
+}
+
 static void find_host(struct finder *f, const char *name, unsigned preference)
 {
     struct sockaddr_storage ss;
@@ -116,7 +123,7 @@ static void find_host(struct finder *f, const char *name, unsigned preference)
             return;
     }
     if (!find_dns(f, name, preference) && smtp_program.native && !smtp_program.native_first)
-        find_native(f, name, preference);
+        find_in_hosts(f, name, preference);
 }
 
 static bool is_null_mx(const struct dns_record *d)
@@ -148,7 +155,7 @@ static void find_mx(struct finder *f)
         dns_fail(f, domain, "MX", r.status);
         /* The system's own table may know a name that the DNS does not. */
         if (smtp_program.native)
-            find_native(f, domain, 0);
+            find_in_hosts(f, domain, 0);
         return;
     }
 }

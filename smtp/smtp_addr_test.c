@@ -205,6 +205,25 @@ static void loops(void **state)
     check("[me.test]:2525", "me.test[192.0.2.99]:2525/0 ");
 }
 
+static void hosts_file(void **state)
+{
+    char path[] = "/tmp/smtp-test-hosts-XXXXXX";
+    int fd = mkstemp(path);
+    static const char text[] = "127.0.0.1 one.test two # three.test\n# 192.0.2.9 four.test\n192.0.2.8 ONE.test\n";
+    assert_int_equal(write(fd, text, sizeof text - 1), (int)sizeof text - 1);
+    smtp_hosts_open(path);
+    smtp_program.dns = false;
+    smtp_program.native = true;
+    smtp_params.smtp_randomize_addresses = false;
+    check("one.test:26", "one.test[127.0.0.1]:26/0 one.test[192.0.2.8]:26/0 ");
+    check("[two]:26", "two[127.0.0.1]:26/0 ");
+    check("mx1.test", "mx1.test[192.0.2.1]:25/0 "); /* not in the file */
+    check("four.test", "5.4.4 unable to look up host four.test: Name or service not known");
+    check("broken.test", "4.4.3 unable to look up host broken.test: Temporary failure in name resolution");
+    close(fd);
+    unlink(path);
+}
+
 static int open_server(void **state)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -235,6 +254,7 @@ int main(void)
         cmocka_unit_test(mx_hosts_by_preference),
         cmocka_unit_test(names_without_hosts),
         cmocka_unit_test(loops),
+        cmocka_unit_test(hosts_file),
     };
     return cmocka_run_group_tests(tests, open_server, close_server);
 }
