@@ -263,7 +263,7 @@ enum check_result check_action(struct check *c, const char *title, const char *v
         s->verdict = (struct check_verdict){421, "4.7.0 closing"};
         return CHECK_REJECT;
     }
-    if (strlen(action) == 3 && all_digits(action) && (*action == '4' || *action == '5'))
+    if (strlen(action) == 3 && all_digits(action) && (*action == '4' || *action == '5') && *text)
         return refuse(c, atoi(action), text, "Access denied", subject, class_name);
     if (all_digits(action))
         return CHECK_OK;

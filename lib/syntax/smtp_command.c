@@ -60,10 +60,28 @@ static bool skip_comment(struct slice *rest)
     return false;
 }
 
+/* "<...>" without quoting, blanks or list syntax, whatever else it holds: other servers' users have such addresses. */
+static bool lenient_path(struct slice text, struct buf *address, struct slice *rest)
+{
+    ptrdiff_t end = slice_find(text, '>');
+    if (end < 2 || text.p[0] != '<')
+        return false;
+    for (ptrdiff_t i = 1; i < end; i++) {
+        if (text.p[i] == 0 || strchr(" \t\"(),;<\\", text.p[i]))
+            return false;
+    }
+    buf_reset(address);
+    buf_append(address, text.p + 1, (size_t)end - 1);
+    *rest = slice_make(text.p + end + 1, text.n - (size_t)end - 1);
+    return true;
+}
+
 static bool parse_path(struct slice text, bool strict, struct buf *address, struct slice *rest)
 {
     buf_reset(address);
-    if (!address_parse_path(text, strict, address, rest) || address->overflow || address->len > ADDRESS_MAX)
+    if (!address_parse_path(text, strict, address, rest) && (strict || !lenient_path(text, address, rest)))
+        return false;
+    if (address->overflow || address->len > ADDRESS_MAX)
         return false;
     if (!strict && rest->n > 0 && rest->p[0] == '(' && !skip_comment(rest))
         return false;

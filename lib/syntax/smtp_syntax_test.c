@@ -117,6 +117,9 @@ static void test_paths(void **state)
         {"FROM:<s@[]>", false, SMTP_PATH_BAD, "", ""},
         {"FROM:<s@.b.test>", false, SMTP_PATH_BAD, "", ""},
         {"FROM:<s@>", false, SMTP_PATH_BAD, "", ""},
+        {"FROM:<a\x01@b.test>", false, SMTP_PATH_OK, "a\x01@b.test", ""},
+        {"FROM:<a\x01@b.test>", true, SMTP_PATH_BAD, "", ""},
+        {"FROM:<@>", false, SMTP_PATH_BAD, "", ""},
         {"FROM", false, SMTP_PATH_NO_KEYWORD, "", ""},
         {"TO:<a@b>", false, SMTP_PATH_NO_KEYWORD, "", ""},
     };
