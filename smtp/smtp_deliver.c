@@ -20,6 +20,8 @@ static void run_session(struct smtp_delivery *s, struct smtp_session *x, const s
 {
     if (smtp_hello(s, x, dest))
         smtp_xfer(s, x);
+    else
+        x->last_use = true; /* nothing for the next delivery */
     smtp_session_end(s, &x);
 }
 

@@ -363,6 +363,18 @@ static void dead_idle_connection_is_replaced(void **state)
           "a@test 2.0.0 250 one\na@test 2.0.0 250 two\n");
 }
 
+static void refused_session_is_not_kept(void **state)
+{
+    flags = DELIVER_REUSE_CONNECTION;
+    deliveries = 2;
+    check(STEPS("S: 421 busy", "C: QUIT", "N", "S: 220 x", "C: EHLO", "S: 451 later", "C: QUIT"),
+          "DEAD\na@test 4.0.0 host 127.0.0.1[127.0.0.1] refused to talk to me: 421 busy\n"
+          "DEAD\na@test 4.0.0 host 127.0.0.1[127.0.0.1] refused to talk to me: 451 later\n");
+    check(STEPS("S: 450 no", "C: QUIT", "N", "S: 450 no", "C: QUIT"),
+          "DEAD\na@test 4.0.0 host 127.0.0.1[127.0.0.1] refused to talk to me: 450 no\n"
+          "DEAD\na@test 4.0.0 host 127.0.0.1[127.0.0.1] refused to talk to me: 450 no\n");
+}
+
 static void lmtp_answers_for_each_recipient(void **state)
 {
     smtp_program.lmtp = true;
@@ -526,6 +538,7 @@ int main(void)
         TEST(second_destination_after_a_soft_failure),
         TEST(connection_is_used_again),
         TEST(dead_idle_connection_is_replaced),
+        TEST(refused_session_is_not_kept),
         TEST(lmtp_answers_for_each_recipient),
         TEST(dsn_and_xforward),
         TEST(message_too_large),
