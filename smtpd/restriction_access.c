@@ -264,7 +264,7 @@ enum check_result check_action(struct check *c, const char *title, const char *v
         return CHECK_REJECT;
     }
     if (strlen(action) == 3 && all_digits(action) && (*action == '4' || *action == '5') && *text)
-        return refuse(c, atoi(action), text, "Access denied", subject, class_name);
+        return refuse(c, (int)strtol(action, NULL, 10), text, "Access denied", subject, class_name);
     if (all_digits(action))
         return CHECK_OK;
     if (effect(c, action, text, subject, class_name))
