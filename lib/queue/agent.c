@@ -4,9 +4,9 @@
 #include "lib/base/buf.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/queue/delay_text.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <unistd.h>
 
 enum { BLOCK = 65536 };
@@ -20,22 +20,6 @@ void agent_configure(const struct common_params *c)
 
 /* ---- the log line ---- */
 
-/* Two significant digits, at most `digits` of them behind the point, no trailing zeros: 0.05 1.2 35 0. */
-static void append_seconds(struct buf *b, int64_t usec, int digits)
-{
-    double v = usec < 0 ? 0 : (double)usec / 1e6;
-    int decimals = v >= 9.95 ? 0 : v >= 0.995 ? 1 : v >= 0.0995 ? 2 : v >= 0.00995 ? 3 : 6;
-    char text[64];
-    int n = snprintf(text, sizeof text, "%.*f", decimals < digits ? decimals : digits, v);
-    if (strchr(text, '.')) {
-        while (text[n - 1] == '0')
-            n--;
-        if (text[n - 1] == '.')
-            n--;
-    }
-    buf_append(b, text, (size_t)n);
-}
-
 static void append_delays(struct buf *b, const struct agent_delivery *d)
 {
     int digits = (int)common->delay_logging_resolution_limit;
@@ -44,10 +28,10 @@ static void append_delays(struct buf *b, const struct agent_delivery *d)
     int64_t parts[] = {q->active_usec - q->arrival_usec, d->start_usec - q->active_usec, connected - d->start_usec,
                        now - connected};
     buf_puts(b, ", delay=");
-    append_seconds(b, now - q->arrival_usec, digits);
+    delay_text_append(b, now - q->arrival_usec, digits);
     for (int i = 0; i < 4; i++) {
         buf_puts(b, i ? "/" : ", delays=");
-        append_seconds(b, parts[i], digits);
+        delay_text_append(b, parts[i], digits);
     }
 }
 
