@@ -5,6 +5,7 @@
 #include "local/delivery.h"
 
 #include "lib/base/mem.h"
+#include "lib/daemon/daemon.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,6 +102,7 @@ void task_pool_open(const char *name)
                                 .idle_seconds = 100,
                                 .most_processes = (unsigned)local_params.local_process_limit};
     pool = userproc_pool_new(&c);
+    agent_configure(&daemon_env->common);
 }
 
 struct result task_run_as(uid_t uid, gid_t gid, const char *user, const struct msg_user_delivery *t, struct arena *a,
