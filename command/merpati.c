@@ -5,8 +5,9 @@
  * merpati [-c DIR] set-permissions [--users-only]
  * merpati [-c DIR] user add|passwd|del NAME | user list
  *
- * -c names the configuration folder; MAIL_CONFIG does the same. Several configurations may run side by side. `start` returns when the mail system takes
- * connections, or says why it does not. Under the name postfix the messages are those of postfix(1). */
+ * -c names the configuration folder; MAIL_CONFIG does the same. Several configurations may run side by side. `start`
+ * returns when the mail system takes connections, or says why it does not. Under the name postfix the messages are
+ * those of postfix(1). */
 #include "command/merpati.h"
 
 #include "command/merpati_user.h"
@@ -174,8 +175,10 @@ static const struct subcommand {
     const char *name;
     int (*run)(struct merpati *m);
 } subcommands[] = {
-    {"start", start},   {"start-fg", start_foreground}, {"stop", stop},           {"abort", stop_at_once},
-    {"reload", reload}, {"status", status},             {"flush", flush},         {"check", merpati_check},
+    {"start", start},   {"start-fg", start_foreground},
+    {"stop", stop},     {"abort", stop_at_once},
+    {"reload", reload}, {"status", status},
+    {"flush", flush},   {"check", merpati_check},
     {"user", user},     {"set-permissions", merpati_set_permissions},
 };
 
@@ -183,7 +186,8 @@ static int usage(const char *wrong)
 {
     if (wrong)
         fprintf(stderr, "merpati: unknown command %s\n", wrong);
-    fprintf(stderr, "usage: merpati [-c DIR] start|start-fg|stop|abort|reload|flush|status|check|set-permissions|user ...\n");
+    fprintf(stderr,
+            "usage: merpati [-c DIR] start|start-fg|stop|abort|reload|flush|status|check|set-permissions|user ...\n");
     return 64;
 }
 

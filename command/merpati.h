@@ -5,7 +5,7 @@
 struct merpati {
     struct conf *conf;
     struct common_params common;
-    int argc;    /* after the subcommand's name */
+    int argc; /* after the subcommand's name */
     char **argv;
 };
 

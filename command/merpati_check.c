@@ -1,4 +1,5 @@
-/* merpati_check.c - merpati check: what is wrong with the configuration, with file and line, before a client finds out. */
+/* merpati_check.c - merpati check: what is wrong with the configuration, with file and line, before a client finds out.
+ */
 #include "command/merpati.h"
 
 #include "lib/base/mem.h"

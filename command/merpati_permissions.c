@@ -38,14 +38,15 @@ static bool need_user(const char *name, const char *group)
     if (getpwnam(name))
         return true;
     printf("making user %s\n", name);
-    return run((const char *const[]){"useradd", "--system", "--gid", group, "--home-dir", "/nonexistent", "--no-create-home", "--shell", "/usr/sbin/nologin",
-                                     name, NULL});
+    return run((const char *const[]){"useradd", "--system", "--gid", group, "--home-dir", "/nonexistent",
+                                     "--no-create-home", "--shell", "/usr/sbin/nologin", name, NULL});
 }
 
 static bool need_users(struct merpati *m)
 {
     const char *owner = m->common.mail_owner;
-    return need_group(owner) && need_group(m->common.setgid_group) && need_user(owner, owner) && need_user(m->common.net_owner, owner);
+    return need_group(owner) && need_group(m->common.setgid_group) && need_user(owner, owner) &&
+           need_user(m->common.net_owner, owner);
 }
 
 bool merpati_make_directories(struct merpati *m, struct buf *err)
@@ -56,8 +57,8 @@ bool merpati_make_directories(struct merpati *m, struct buf *err)
     struct passwd *pw = root ? getpwnam(m->common.mail_owner) : NULL;
     struct group *gr = root ? getgrnam(m->common.setgid_group) : NULL;
     if (root && (!pw || !gr)) {
-        buf_printf(err, "%s %s does not exist (%s); `merpati set-permissions` makes it", pw ? "group" : "user", pw ? m->common.setgid_group : m->common.mail_owner,
-                   pw ? "setgid_group" : "mail_owner");
+        buf_printf(err, "%s %s does not exist (%s); `merpati set-permissions` makes it", pw ? "group" : "user",
+                   pw ? m->common.setgid_group : m->common.mail_owner, pw ? "setgid_group" : "mail_owner");
         return false;
     }
     if (root)

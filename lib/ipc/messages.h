@@ -275,7 +275,20 @@ enum anvil_op {
     F(U32, exit_status, 0)                                                       \
     F(BYTES, data, 1000000) /* "forward", "include": the file */
 
+/* ---- records of queue files (lib/queue) ---- the same form on disk as on the wire. */
 /* clang-format off */
+#define MSG_queue_envelope(F) \
+    F(STR, sender, IPC_ADDR) F(STR, dsn_envid, 300) F(STR, body_type, 12) F(STR, context, 10) \
+    F(STR, client_name, IPC_HOST) F(STR, client_addr, 64) F(STR, client_port, 8) F(STR, client_proto, 20) F(STR, client_helo, 1100) \
+    F(STR, sasl_method, 60) F(STR, sasl_username, 300) F(STR, sasl_sender, 300) \
+    F(STR, content_filter, 300) F(STR, redirect_to, IPC_ADDR) F(STR, origin, 20) F(STR, syslog_name, 100) \
+    F(U32, dsn_ret, 0) F(U32, flags, 0) F(U32, hop, 0) F(U32, verbose_dsn, 0) F(I64, arrival_usec, 0) F(I64, create_usec, 0)
+#define MSG_queue_rcpt(F) \
+    F(STR, address, IPC_ADDR) F(STR, orig_address, IPC_ADDR) F(STR, dsn_orcpt, 1200) F(U32, dsn_notify, 0)
+#define MSG_queue_event(F) \
+    F(U32, event, 0) F(U32, recipient, 0) F(I64, time, 0) F(STR, dsn, 16) F(STR, text, IPC_TEXT) F(STR, relay, 400) \
+    F(STR, diagnostic, IPC_TEXT) F(STR, remote_mta, IPC_HOST)
+
 /* The table of all. M(name) */
 #define IPC_MESSAGES(M) \
     M(rewrite_request) M(rewrite_reply) M(resolve_request) M(resolved) M(resolve_reply) \
@@ -284,7 +297,8 @@ enum anvil_op {
     M(deliver_recipient) M(deliver_request) M(deliver_result) M(deliver_reply) \
     M(bounce_recipient) M(bounce_request) M(bounce_reply) \
     M(anvil_request) M(anvil_reply) \
-    M(session_start) M(session_open) M(user_delivery) M(user_delivery_reply)
+    M(session_start) M(session_open) M(user_delivery) M(user_delivery_reply) \
+    M(queue_envelope) M(queue_rcpt) M(queue_event)
 
 IPC_MESSAGES(IPC_DECLARE)
 /* clang-format on */
