@@ -1,0 +1,279 @@
+/* Changes of a Maildir mailbox: new messages, copies, flags, removals. A file is complete and on stable storage in tmp/
+ * before it gets its name in cur/; its UID is on stable storage before the caller hears of it. */
+#include "lib/store/mailbox_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static bool sync_folder(struct mailbox *m, const char *name)
+{
+    FD_AUTO fd = openat(m->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && fsync(fd) == 0;
+}
+
+/* Names that no other delivery on any host makes: the time, this process, a count, the host. */
+static char *unique_base(int64_t size, int64_t virtual_size)
+{
+    static _Atomic unsigned count;
+    char host[65] = "localhost";
+    if (gethostname(host, sizeof host - 1) < 0 || !host[0] || strpbrk(host, "/:,"))
+        memcpy(host, "localhost", sizeof "localhost");
+    int64_t now = clock_wall_usec();
+    char *head = mem_printf("%lld.M%lldP%dQ%u.%s", (long long)(now / 1000000), (long long)(now % 1000000),
+                            (int)getpid(), count++, host);
+    if (size < 0)
+        return head;
+    char *whole = mem_printf("%s,S=%lld,W=%lld", head, (long long)size, (long long)virtual_size);
+    free(head);
+    return whole;
+}
+
+/* A UID for a file that is in cur/ already: kept in memory and on disk. */
+static struct result enter(struct mailbox *m, const char *base, unsigned flags, uint32_t keywords, char *file,
+                           uint32_t *uid)
+{
+    *uid = uidlist_add(&m->list, slice_of(base));
+    if (!*uid) {
+        free(file);
+        return result_try_again("4.3.0", "%s: no UIDs left", m->path);
+    }
+    struct mailbox_message message = {*uid, flags, keywords, false, file};
+    VEC_PUSH(&m->messages, message);
+    return mailbox_save_list(m);
+}
+
+/* Others may have added messages since the last scan; they come first in the list. */
+static struct result catch_up(struct mailbox *m)
+{
+    return mailbox_scan(m, false);
+}
+
+struct append {
+    struct slice text;
+    unsigned flags;
+    uint32_t keywords;
+    time_t date;
+    uint32_t *uid;
+};
+
+static bool write_lf(int fd, struct slice text, int64_t *size, int64_t *virtual_size)
+{
+    BUF_AUTO out = BUF(80000);
+    *size = *virtual_size = 0;
+    for (size_t i = 0; i <= text.n; i++) {
+        if (out.len >= 65536 || i == text.n) {
+            for (size_t done = 0; done < out.len;) {
+                ssize_t n = write(fd, out.data + done, out.len - done);
+                if (n < 0 && errno != EINTR)
+                    return false;
+                done += n > 0 ? (size_t)n : 0;
+            }
+            *size += (int64_t)out.len;
+            buf_reset(&out);
+        }
+        if (i == text.n || (text.p[i] == '\r' && i + 1 < text.n && text.p[i + 1] == '\n'))
+            continue;
+        buf_putc(&out, text.p[i]);
+        *virtual_size += text.p[i] == '\n' ? 2 : 1;
+    }
+    return true;
+}
+
+static struct result append_job(struct mailbox *m, void *arg)
+{
+    struct append *a = arg;
+    int64_t size, virtual_size;
+    MEM_AUTO char *temp_base = unique_base(-1, -1);
+    MEM_AUTO char *temp = mem_printf("tmp/%s", temp_base);
+    struct result r = catch_up(m);
+    if (!result_is_ok(&r))
+        return r;
+    FD_AUTO fd = openat(m->dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return mailbox_trouble(m, "append", errno);
+    const struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = a->date}};
+    BUF_AUTO name = BUF(1000);
+    if (write_lf(fd, a->text, &size, &virtual_size) && futimens(fd, times) == 0 && fsync(fd) == 0) {
+        MEM_AUTO char *base = unique_base(size, virtual_size);
+        buf_puts(&name, "cur/");
+        maildir_name_print(&name, slice_of(base), a->flags, a->keywords);
+        if (renameat(m->dir, temp, m->dir, buf_cstr(&name)) == 0 && sync_folder(m, "cur"))
+            return enter(m, base, a->flags, a->keywords, mem_strdup(buf_cstr(&name)), a->uid);
+    }
+    r = mailbox_trouble(m, "append", errno);
+    unlinkat(m->dir, temp, 0);
+    return r;
+}
+
+struct result mailbox_append(struct mailbox *m, struct slice text, unsigned flags, uint32_t keywords, time_t date,
+                             uint32_t *uid)
+{
+    struct append a = {text, flags, keywords, date, uid};
+    return mailbox_run(m, append_job, &a);
+}
+
+struct copy {
+    int from_dir;
+    const char *file;
+    unsigned flags;
+    uint32_t keywords;
+    uint32_t *uid;
+};
+
+static struct result copy_job(struct mailbox *m, void *arg)
+{
+    struct copy *c = arg;
+    struct maildir_name old;
+    maildir_name_parse(slice_of(c->file + 4), &old);
+    struct result r = catch_up(m);
+    if (!result_is_ok(&r))
+        return r;
+    bool sized = old.size >= 0 && old.virtual_size >= 0;
+    MEM_AUTO char *base = unique_base(sized ? old.size : -1, old.virtual_size);
+    BUF_AUTO name = BUF(1000);
+    buf_puts(&name, "cur/");
+    maildir_name_print(&name, slice_of(base), c->flags, c->keywords);
+    if (linkat(c->from_dir, c->file, m->dir, buf_cstr(&name), 0) < 0)
+        return errno == ENOENT ? result_never("5.7.0", "the message is gone") : mailbox_trouble(m, "copy", errno);
+    if (!sync_folder(m, "cur"))
+        return mailbox_trouble(m, "copy", errno);
+    return enter(m, base, c->flags, c->keywords, mem_strdup(buf_cstr(&name)), c->uid);
+}
+
+/* The message's file, looked for again once when another program renamed it. */
+static const struct mailbox_message *present(struct mailbox *m, uint32_t uid)
+{
+    const struct mailbox_message *message = mailbox_find(m, uid);
+    if (!message || faccessat(m->dir, message->file, F_OK, 0) == 0)
+        return message;
+    struct result r = mailbox_sync(m, false);
+    return result_is_ok(&r) ? mailbox_find(m, uid) : NULL;
+}
+
+struct result mailbox_copy(struct mailbox *from, uint32_t uid, struct mailbox *to, uint32_t keywords, uint32_t *new_uid)
+{
+    const struct mailbox_message *message = present(from, uid);
+    if (!message)
+        return result_never("5.7.0", "the message is gone");
+    /* `to` may be `from`, whose list a copy reads again. */
+    MEM_AUTO char *file = mem_strdup(message->file);
+    struct copy c = {from->dir, file, message->flags, keywords, new_uid};
+    return mailbox_run(to, copy_job, &c);
+}
+
+struct change {
+    uint32_t uid;
+    unsigned flags;
+    uint32_t keywords;
+};
+
+static struct result flags_job(struct mailbox *m, void *arg)
+{
+    struct change *c = arg;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        size_t i = mailbox_lower_bound(m, c->uid);
+        if (i >= m->messages.n || m->messages.items[i].uid != c->uid)
+            break;
+        struct mailbox_message *message = &m->messages.items[i];
+        struct maildir_name old;
+        BUF_AUTO name = BUF(1000);
+        maildir_name_parse(slice_of(message->file + 4), &old);
+        buf_puts(&name, "cur/");
+        maildir_name_print(&name, old.base, c->flags, c->keywords);
+        if (renameat(m->dir, message->file, m->dir, buf_cstr(&name)) == 0) {
+            free(message->file);
+            message->file = mem_strdup(buf_cstr(&name));
+            message->flags = c->flags;
+            message->keywords = c->keywords;
+            return result_ok("2.0.0", "stored");
+        }
+        if (errno != ENOENT)
+            return mailbox_trouble(m, "flags", errno);
+        struct result r = mailbox_scan(m, false);
+        if (!result_is_ok(&r))
+            return r;
+    }
+    return result_never("5.7.0", "the message is gone");
+}
+
+struct result mailbox_set_flags(struct mailbox *m, uint32_t uid, unsigned flags, uint32_t keywords)
+{
+    struct change c = {uid, flags, keywords};
+    return mailbox_run(m, flags_job, &c);
+}
+
+struct expunge {
+    const uint32_t *uids;
+    size_t n;
+};
+
+static struct result expunge_job(struct mailbox *m, void *arg)
+{
+    struct expunge *e = arg;
+    struct result r = mailbox_scan(m, false); /* the names that the files have now */
+    for (size_t i = 0; i < e->n && result_is_ok(&r); i++) {
+        const struct mailbox_message *message = mailbox_find(m, e->uids[i]);
+        if (message && unlinkat(m->dir, message->file, 0) < 0 && errno != ENOENT)
+            r = mailbox_trouble(m, "expunge", errno);
+    }
+    if (!sync_folder(m, "cur") || !sync_folder(m, "new"))
+        return mailbox_trouble(m, "expunge", errno);
+    struct result after = mailbox_scan(m, false);
+    return result_is_ok(&r) ? after : r;
+}
+
+struct result mailbox_expunge(struct mailbox *m, const uint32_t *uids, size_t n)
+{
+    struct expunge e = {uids, n};
+    return mailbox_run(m, expunge_job, &e);
+}
+
+int mailbox_read(struct mailbox *m, uint32_t uid, struct result *r)
+{
+    const struct mailbox_message *message = present(m, uid);
+    int fd = message ? openat(m->dir, message->file, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd >= 0)
+        *r = result_ok("2.0.0", "open");
+    else
+        *r = message ? mailbox_trouble(m, "read", errno) : result_never("5.7.0", "the message is gone");
+    return fd;
+}
+
+struct measure {
+    int fd;
+    int64_t size;
+};
+
+static void count_virtual(void *arg)
+{
+    struct measure *c = arg;
+    char block[16384], last = 0;
+    ssize_t n;
+    while ((n = read(c->fd, block, sizeof block)) > 0) {
+        c->size += n;
+        for (ssize_t i = 0; i < n; last = block[i++])
+            c->size += block[i] == '\n' && last != '\r';
+    }
+    if (n < 0)
+        c->size = -1;
+}
+
+int64_t mailbox_virtual_size(struct mailbox *m, uint32_t uid)
+{
+    struct maildir_name name;
+    struct result r;
+    const struct mailbox_message *message = mailbox_find(m, uid);
+    if (!message)
+        return -1;
+    maildir_name_parse(slice_of(message->file + 4), &name);
+    if (name.virtual_size >= 0)
+        return name.virtual_size;
+    FD_AUTO fd = mailbox_read(m, uid, &r);
+    struct measure c = {fd, 0};
+    if (fd < 0)
+        return -1;
+    thread_run(count_virtual, &c);
+    return c.size;
+}
