@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +15,11 @@
 /* clang-format on */
 
 static char root[] = "/tmp/folders_test.XXXXXX";
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+    return remove(path);
+}
 
 static void ok(struct result r)
 {
@@ -87,5 +93,7 @@ int main(void)
     MEM_AUTO char *tmp = mem_printf("%s/tmp", root);
     if (mkdir(tmp, 0700) < 0)
         return 1;
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return failed;
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,6 +28,16 @@ static int make_folder(void **state)
         assert_int_equal(mkdir(path, 0700), 0);
     }
     return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+    return remove(path);
+}
+
+static int remove_folder(void **state)
+{
+    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static void put(const char *name, const char *text)
@@ -160,7 +171,7 @@ static void a_missing_folder_is_told(void **state)
     assert_int_equal(r.outcome, OUTCOME_NEVER);
 }
 
-#define TEST(f) cmocka_unit_test_setup(f, make_folder)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
