@@ -190,7 +190,7 @@ static bool serve_message(struct ipc_conn *c)
 
 void cleanup_serve(struct ipc_conn *c)
 {
-    while (serve_message(c))
+    while (ipc_await_request(c) && serve_message(c))
         ;
     ipc_conn_free(&c);
 }

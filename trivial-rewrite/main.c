@@ -56,7 +56,7 @@ static void request(struct ipc_conn *c)
     struct arena *a = arena_new();
     enum ipc_status st;
     const struct ipc_type *t;
-    while ((t = ipc_next_type(c, &st, DEADLINE_NEVER)) != NULL) {
+    while (ipc_await_request(c) && (t = ipc_next_type(c, &st, DEADLINE_NEVER)) != NULL) {
         if (t == &ipc_type_rewrite_request)
             st = serve_rewrite(c, a);
         else if (t == &ipc_type_resolve_request)

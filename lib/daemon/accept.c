@@ -35,6 +35,16 @@ static void session_over(void)
     waitq_wake_all(&acceptor.changed);
 }
 
+void daemon_hold(void)
+{
+    daemon_env->sessions++;
+}
+
+void daemon_release(void)
+{
+    session_over();
+}
+
 /* One byte is one request: what wakes pickup and the like. */
 static void read_wakeups(int fd)
 {

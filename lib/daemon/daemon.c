@@ -107,6 +107,7 @@ static void enter_drain(void)
         return;
     env.draining = true;
     accept_stop();
+    ipc_stop_awaiting();
     if (env.daemon->drain)
         env.daemon->drain();
 }

@@ -73,6 +73,10 @@ struct daemon {
     void (*drain)(void);
 };
 
+/* Work that is no session, but must be finished before the daemon ends. */
+void daemon_hold(void);
+void daemon_release(void);
+
 /* main of every daemon. */
 int daemon_main(int argc, char **argv, const struct daemon *d);
 /* User of a login name: false when there is none; *error set when it could not be asked. On a pool thread. */

@@ -315,6 +315,36 @@ const struct ipc_type *ipc_next_type(struct ipc_conn *c, enum ipc_status *status
     return NULL;
 }
 
+/* The fibers that wait between two requests. */
+struct awaiting {
+    struct fiber *fiber;
+    struct list link;
+};
+static struct {
+    struct list waiters;
+    bool stopped;
+} awaited = {.waiters = LIST_INIT(awaited.waiters)};
+
+bool ipc_await_request(struct ipc_conn *c)
+{
+    struct awaiting me = {.fiber = fiber_self()};
+    uint32_t id;
+    size_t body;
+    if (awaited.stopped)
+        return false;
+    list_append(&awaited.waiters, &me.link);
+    enum ipc_status st = receive_frame(c, &id, &body, DEADLINE_NEVER);
+    list_remove(&me.link);
+    return st == IPC_OK;
+}
+
+void ipc_stop_awaiting(void)
+{
+    awaited.stopped = true;
+    for (struct list *l; (l = list_pop(&awaited.waiters));)
+        fiber_cancel(LIST_ENTRY(l, struct awaiting, link)->fiber);
+}
+
 enum ipc_status ipc_recv(struct ipc_conn *c, const struct ipc_type *t, struct arena *a, void *msg, int64_t deadline)
 {
     uint32_t id;

@@ -29,6 +29,10 @@ enum ipc_status ipc_flush(struct ipc_conn *c, int64_t deadline);
 enum ipc_status ipc_send(struct ipc_conn *c, const struct ipc_type *t, const void *msg, int64_t deadline);
 /* Next frame's type, which stays to be received; NULL with *status when there is none. */
 const struct ipc_type *ipc_next_type(struct ipc_conn *c, enum ipc_status *status, int64_t deadline);
+/* Between two requests, for those who serve: waits until another comes. False: the connection was closed, or the daemon
+ * drains (then all fibers that wait here are woken): free the connection. */
+bool ipc_await_request(struct ipc_conn *c);
+void ipc_stop_awaiting(void);
 /* Receives one message of exactly this type; its strings live in the arena, its BYTES fields point into the
  * connection's buffer until the next call on it. */
 enum ipc_status ipc_recv(struct ipc_conn *c, const struct ipc_type *t, struct arena *a, void *msg, int64_t deadline);
