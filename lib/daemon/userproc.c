@@ -110,6 +110,8 @@ static void child_main(void *arg)
             break;
     }
     /* The daemon is gone, or there is nothing to do: what runs may end by itself. */
+    if (child.connections && child.config->orphaned)
+        child.config->orphaned();
     while (child.connections && fiber_sleep(deadline_in(1)) == WAIT_TIMEOUT)
         ;
     log_flush();

@@ -10,6 +10,8 @@ struct userproc_config {
     void (*serve)(struct ipc_conn *c);
     /* In the child, once, after it became the user. May be NULL. */
     void (*start)(void);
+    /* In the child, once, when the daemon has ended; what runs may go on. May be NULL. */
+    void (*orphaned)(void);
     int64_t idle_seconds;    /* kept warm without any connection */
     unsigned most_processes; /* past that, idle ones end first, then the call waits */
     int64_t rlimit_as;       /* bytes, 0 none */

@@ -208,6 +208,31 @@ enum wait io_wait_either(struct io *a, struct io *b, int *which, int64_t deadlin
     return w;
 }
 
+static void set_waiters(struct io *const *ios, const unsigned *wanted, size_t n, struct fiber *f)
+{
+    for (size_t i = 0; i < n; i++)
+        for (int dir = 0; dir < 2; dir++)
+            if (wanted[i] & (1U << dir)) {
+                if (f && ios[i]->waiter[dir])
+                    log_panic("fiber %s already waits for this descriptor", fiber_name(ios[i]->waiter[dir]));
+                ios[i]->waiter[dir] = f;
+            }
+}
+
+enum wait io_wait_any(struct io *const *ios, const unsigned *wanted, size_t n, int64_t deadline)
+{
+    for (size_t i = 0; i < n; i++) {
+        io_register(ios[i]);
+        for (int dir = 0; dir < 2; dir++)
+            if ((wanted[i] & (1U << dir)) && ios[i]->ready[dir])
+                return fiber_is_cancelled() ? WAIT_CANCELLED : WAIT_OK;
+    }
+    set_waiters(ios, wanted, n, fiber_self());
+    enum wait w = fiber_park(deadline);
+    set_waiters(ios, wanted, n, NULL);
+    return w;
+}
+
 /* ---- signals ---- */
 
 static void on_signal_ready(void *self, uint32_t events)

@@ -175,6 +175,23 @@ void stream_consume(struct stream *s, size_t n)
         s->in_start = s->in_end = 0;
 }
 
+void stream_unread(struct stream *s, struct slice bytes)
+{
+    struct slice have = stream_peek(s);
+    if (!bytes.n)
+        return;
+    size_t n = bytes.n + have.n;
+    size_t cap = n > IN_FIRST ? n : IN_FIRST;
+    char *in = mem_alloc(cap);
+    memcpy(in, bytes.p, bytes.n);
+    memcpy(in + bytes.n, have.p, have.n);
+    free(s->in);
+    s->in = in;
+    s->in_start = 0;
+    s->in_end = n;
+    s->in_cap = cap;
+}
+
 /* Room behind the buffered bytes; false when the buffer is at its maximum. */
 static bool make_room(struct stream *s)
 {
@@ -339,26 +356,35 @@ enum stream_status stream_read_full(struct stream *s, void *p, size_t n, int64_t
 
 /* ---- output ---- */
 
+/* One attempt: >0 bytes went, 0 wait for *dir, <0 *st says why not. */
+static ssize_t write_once(struct stream *s, const char *p, size_t n, enum io_dir *dir, enum stream_status *st)
+{
+    ssize_t sent;
+    *st = STREAM_OK;
+    *dir = IO_WRITE;
+    io_attempt(&s->io, IO_WRITE);
+    if (s->ssl) {
+        ERR_clear_error();
+        errno = 0;
+        sent = SSL_write(s->ssl, p, n > INT32_MAX ? INT32_MAX : (int)n);
+        if (sent <= 0)
+            *st = ssl_outcome(s, (int)sent, dir);
+    } else {
+        do
+            sent = s->socket ? send(s->io.fd, p, n, MSG_NOSIGNAL) : write(s->io.fd, p, n);
+        while (sent < 0 && errno == EINTR);
+        if (sent < 0 && errno != EAGAIN)
+            *st = errno == EPIPE || errno == ECONNRESET ? fail(s, STREAM_EOF, errno) : fail(s, STREAM_ERROR, errno);
+    }
+    return sent > 0 ? sent : *st == STREAM_OK ? 0 : -1;
+}
+
 static enum stream_status send_all(struct stream *s, const char *p, size_t n, int64_t deadline)
 {
     while (n) {
-        enum stream_status st = STREAM_OK;
-        enum io_dir dir = IO_WRITE;
-        ssize_t sent;
-        io_attempt(&s->io, IO_WRITE);
-        if (s->ssl) {
-            ERR_clear_error();
-            errno = 0;
-            sent = SSL_write(s->ssl, p, n > INT32_MAX ? INT32_MAX : (int)n);
-            if (sent <= 0)
-                st = ssl_outcome(s, (int)sent, &dir);
-        } else {
-            do
-                sent = s->socket ? send(s->io.fd, p, n, MSG_NOSIGNAL) : write(s->io.fd, p, n);
-            while (sent < 0 && errno == EINTR);
-            if (sent < 0 && errno != EAGAIN)
-                st = errno == EPIPE || errno == ECONNRESET ? fail(s, STREAM_EOF, errno) : fail(s, STREAM_ERROR, errno);
-        }
+        enum stream_status st;
+        enum io_dir dir;
+        ssize_t sent = write_once(s, p, n, &dir, &st);
         if (st == STREAM_OK && sent <= 0) {
             st = of_wait(io_wait(&s->io, dir, deadline));
             if (st != STREAM_OK)
@@ -450,6 +476,83 @@ enum stream_status stream_wait_either(struct stream *a, struct stream *b, int *w
     *which = ready;
     both[ready]->drained = false;
     return of_wait(w);
+}
+
+/* ---- relay ---- */
+
+enum { RELAY_BLOCK = 16384, RELAY_END_SECONDS = 60 };
+
+/* One direction; what is under way lies in the input buffer of `from`. */
+struct way {
+    struct stream *from, *to;
+    unsigned *from_wants, *to_wants; /* what to wait for */
+    bool ended, passed_on;
+};
+
+static void relay_read(struct way *w)
+{
+    struct stream *s = w->from;
+    enum io_dir dir = IO_READ;
+    enum stream_status st;
+    if (!s->ssl && s->drained && !s->io.ready[IO_READ] && !s->io.hangup) {
+        *w->from_wants |= 1U << IO_READ;
+        return;
+    }
+    if (!s->in) {
+        s->in_cap = RELAY_BLOCK;
+        s->in = mem_resize(NULL, s->in_cap);
+    }
+    ssize_t n = read_once(s, &dir, &st);
+    if (n > 0)
+        s->in_end += (size_t)n;
+    else if (n == 0)
+        *w->from_wants |= 1U << dir;
+    else
+        w->ended = true;
+}
+
+/* Moves what moves without waiting. False: the other end takes no more. */
+static bool relay_step(struct way *w, bool *moved)
+{
+    enum io_dir dir;
+    enum stream_status st;
+    if (stream_peek(w->from).n == 0 && !w->ended)
+        relay_read(w);
+    struct slice have = stream_peek(w->from);
+    if (have.n) {
+        ssize_t n = write_once(w->to, have.p, have.n, &dir, &st);
+        if (n < 0)
+            return false;
+        if (n == 0)
+            *w->to_wants |= 1U << dir;
+        stream_consume(w->from, (size_t)n);
+        *moved |= n > 0;
+    } else if (w->ended && !w->passed_on) {
+        w->passed_on = *moved = true;
+        if (!w->to->ssl)
+            shutdown(w->to->io.fd, SHUT_WR);
+    }
+    return true;
+}
+
+void stream_relay(struct stream *client, struct stream *server)
+{
+    unsigned wants[2];
+    struct way up = {client, server, &wants[0], &wants[1], false, false};
+    struct way down = {server, client, &wants[1], &wants[0], false, false};
+    struct io *const both[2] = {&client->io, &server->io};
+    for (;;) {
+        bool moved = false;
+        wants[0] = wants[1] = 0;
+        if (!relay_step(&up, &moved) || !relay_step(&down, &moved) || down.passed_on)
+            return;
+        if (moved)
+            continue;
+        give_back_input(client);
+        give_back_input(server);
+        if (io_wait_any(both, wants, 2, up.ended ? deadline_in(RELAY_END_SECONDS) : DEADLINE_NEVER) != WAIT_OK)
+            return;
+    }
 }
 
 /* ---- TLS ---- */

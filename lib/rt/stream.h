@@ -33,6 +33,8 @@ struct stream *stream_connect(const struct sockaddr *to, socklen_t to_len, const
 /* What is buffered now. Valid until the next fill or consume. */
 struct slice stream_peek(const struct stream *s);
 void stream_consume(struct stream *s, size_t n);
+/* Puts bytes before what is buffered: what was read from the descriptor elsewhere. */
+void stream_unread(struct stream *s, struct slice bytes);
 /* Waits until at least one more byte has come than stream_peek shows. STREAM_FULL when the buffer is full. */
 enum stream_status stream_fill(struct stream *s, int64_t deadline);
 /* Whether input is there without waiting (buffer, TLS, kernel): for the pipelining checks. */
@@ -54,6 +56,11 @@ enum stream_status stream_flush(struct stream *s, int64_t deadline);
 size_t stream_unsent(const struct stream *s);
 /* Waits until either stream has input, or the deadline: for proxies. Returns STREAM_OK and *which (0 or 1). */
 enum stream_status stream_wait_either(struct stream *a, struct stream *b, int *which, int64_t deadline);
+
+/* Copies both ways between a client and what serves it, in one fiber, whichever side is slow; without a buffer while
+ * nothing moves. Returns when `server` has ended and all of it was written, when either breaks, or when the client has
+ * ended and nothing moves for a minute. */
+void stream_relay(struct stream *client, struct stream *server);
 
 /* TLS handshakes (tls.h makes the contexts). Buffered plaintext input must have been consumed or is refused with
  * STREAM_ERROR (command injection before STARTTLS, RFC 3207 section 6). server_name: SNI and the name to verify; may be
