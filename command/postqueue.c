@@ -1,9 +1,9 @@
 /* postqueue.c - shows and flushes the mail queue.
  *
  * DESCRIPTION
- * The postqueue(1) command lists the queue (-p as people know it from mailq, -j as one JSON object in each line) and asks
- * for deferred mail to be tried now: all of it (-f), one message (-i), or all for a site (-s). It is installed set-gid to
- * $setgid_group, so that users can reach the services in public/. */
+ * The postqueue(1) command lists the queue (-p as people know it from mailq, -j as one JSON object in each line) and
+ * asks for deferred mail to be tried now: all of it (-f), one message (-i), or all for a site (-s). It is installed
+ * set-gid to $setgid_group, so that users can reach the services in public/. */
 #include "command/postqueue_flush.h"
 #include "command/postqueue_list.h"
 #include "lib/base/log.h"
@@ -156,9 +156,8 @@ static FILE *open_list(const struct common_params *p)
     if (fd < 0) {
         int e = errno;
         if (!owns_queue())
-            die(EX_UNAVAILABLE,
-                "Queue report unavailable - mail system is down (Connect to the %s showq service: %s)", p->mail_name,
-                strerror(e));
+            die(EX_UNAVAILABLE, "Queue report unavailable - mail system is down (Connect to the %s showq service: %s)",
+                p->mail_name, strerror(e));
         log_warn("Mail system is down -- accessing queue directly (Connect to the %s showq service: %s)", p->mail_name,
                  strerror(e));
         fd = list_directly(p);

@@ -18,8 +18,8 @@ struct entry {
 
 static void entry_free(struct entry *e)
 {
-    struct text *all[] = {&e->queue_name, &e->queue_id, &e->time,      &e->size,
-                          &e->forced_expire, &e->sender, &e->recipient, &e->reason};
+    struct text *all[] = {&e->queue_name,    &e->queue_id, &e->time,      &e->size,
+                          &e->forced_expire, &e->sender,   &e->recipient, &e->reason};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]->p);
 }
@@ -51,7 +51,8 @@ static bool read_value(FILE *in, const char *name, struct text *value)
 static bool read_greeting(FILE *in)
 {
     struct text protocol = {0};
-    bool ok = read_value(in, "protocol", &protocol) && strcmp(protocol.p, "mail_queue_list_protocol") == 0 && more(in) == 0;
+    bool ok =
+        read_value(in, "protocol", &protocol) && strcmp(protocol.p, "mail_queue_list_protocol") == 0 && more(in) == 0;
     free(protocol.p);
     return ok;
 }
@@ -84,7 +85,8 @@ static void print_address(FILE *out, char *address)
     printable(address);
     char *at = strrchr(address, '@');
     size_t local = at ? (size_t)(at - address) : strlen(address);
-    bool quote = local == 0 || address[0] == '.' || address[local - 1] == '.' || strcspn(address, " \"(),:;<>@[\\]") < local;
+    bool quote =
+        local == 0 || address[0] == '.' || address[local - 1] == '.' || strcspn(address, " \"(),:;<>@[\\]") < local;
     for (size_t i = 1; i < local; i++)
         quote = quote || (address[i] == '.' && address[i - 1] == '.');
     if (!quote) {
@@ -259,7 +261,8 @@ bool postqueue_list_json(FILE *in, FILE *out, bool utf8)
         print_json_string(out, "{\"queue_name\": \"", e.queue_name.p, utf8, "\", ");
         print_json_string(out, "\"queue_id\": \"", e.queue_id.p, utf8, "\", ");
         fprintf(out, "\"arrival_time\": %lld, \"message_size\": %lld, \"forced_expire\": %s, ",
-                strtoll(e.time.p, NULL, 10), strtoll(e.size.p, NULL, 10), strcmp(e.forced_expire.p, "0") ? "true" : "false");
+                strtoll(e.time.p, NULL, 10), strtoll(e.size.p, NULL, 10),
+                strcmp(e.forced_expire.p, "0") ? "true" : "false");
         print_json_string(out, "\"sender\": \"", e.sender.p, utf8, "\", \"recipients\": [");
         ok = print_json_recipients(in, out, &e, utf8);
         fputs("]}\n", out);

@@ -10,8 +10,9 @@
 #include <cmocka.h>
 
 #define HELLO "protocol\0mail_queue_list_protocol\0\0"
-#define MESSAGE(queue, id, size, expire, sender) \
-    "queue_name\0" queue "\0queue_id\0" id "\0time\0001700000000\0size\0" size "\0forced_expire\0" expire "\0sender\0" sender "\0"
+#define MESSAGE(queue, id, size, expire, sender)                                                          \
+    "queue_name\0" queue "\0queue_id\0" id "\0time\0001700000000\0size\0" size "\0forced_expire\0" expire \
+    "\0sender\0" sender "\0"
 #define RCPT(address, reason) "recipient\0" address "\0reason\0" reason "\0"
 #define END "\0"
 
@@ -42,23 +43,22 @@ static void text_with_reasons(void **state)
                          RCPT("z@y.test", "no route") END MESSAGE("active", "4F2A0C", "100", "0", "MAILER-DAEMON")
                              RCPT("odd one@y.test", "") END END,
                      false, false));
-    assert_string_equal(
-        shown,
-        "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n"
-        "4F2A0B         2000 Tue Nov 14 22:13:20  a@b.test\n"
-        "                                                                    (no route)\n"
-        "                                         x@y.test\n"
-        "                                         z@y.test\n"
-        "\n"
-        "4F2A0C*         100 Tue Nov 14 22:13:20  MAILER-DAEMON\n"
-        "                                         \"odd one\"@y.test\n"
-        "\n"
-        "-- 2 Kbytes in 2 Requests.\n");
+    assert_string_equal(shown, "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n"
+                               "4F2A0B         2000 Tue Nov 14 22:13:20  a@b.test\n"
+                               "                                                                    (no route)\n"
+                               "                                         x@y.test\n"
+                               "                                         z@y.test\n"
+                               "\n"
+                               "4F2A0C*         100 Tue Nov 14 22:13:20  MAILER-DAEMON\n"
+                               "                                         \"odd one\"@y.test\n"
+                               "\n"
+                               "-- 2 Kbytes in 2 Requests.\n");
 }
 
 static void text_with_long_ids(void **state)
 {
-    assert_true(LIST(HELLO MESSAGE("hold", "4ScNzV0z5Wz1x", "1024", "0", "a@b.test") RCPT("x@y.test", "") END END, false, true));
+    assert_true(LIST(HELLO MESSAGE("hold", "4ScNzV0z5Wz1x", "1024", "0", "a@b.test") RCPT("x@y.test", "") END END,
+                     false, true));
     assert_string_equal(shown, "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------\n"
                                "4ScNzV0z5Wz1x!        1024 Tue Nov 14 22:13:20 a@b.test\n"
                                "                                               x@y.test\n"
@@ -68,13 +68,14 @@ static void text_with_long_ids(void **state)
 
 static void json(void **state)
 {
-    assert_true(LIST(HELLO MESSAGE("deferred", "4F2A", "2000", "1", "a\"@b.test") RCPT("\303\251@y.test", "tab\there \377")
-                         RCPT("z@y.test", "") END END,
+    assert_true(LIST(HELLO MESSAGE("deferred", "4F2A", "2000", "1", "a\"@b.test")
+                         RCPT("\303\251@y.test", "tab\there \377") RCPT("z@y.test", "") END END,
                      true, true));
-    assert_string_equal(shown, "{\"queue_name\": \"deferred\", \"queue_id\": \"4F2A\", \"arrival_time\": 1700000000, "
-                               "\"message_size\": 2000, \"forced_expire\": true, \"sender\": \"a\\\"@b.test\", \"recipients\": "
-                               "[{\"address\": \"\303\251@y.test\", \"delay_reason\": \"tab\\there ?\"}, {\"address\": "
-                               "\"z@y.test\"}]}\n");
+    assert_string_equal(
+        shown, "{\"queue_name\": \"deferred\", \"queue_id\": \"4F2A\", \"arrival_time\": 1700000000, "
+               "\"message_size\": 2000, \"forced_expire\": true, \"sender\": \"a\\\"@b.test\", \"recipients\": "
+               "[{\"address\": \"\303\251@y.test\", \"delay_reason\": \"tab\\there ?\"}, {\"address\": "
+               "\"z@y.test\"}]}\n");
 }
 
 static void a_list_that_breaks_off(void **state)

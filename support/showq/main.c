@@ -7,9 +7,9 @@
 #include "support/showq/queue_report.h"
 
 static struct showq_params {
+#include "lib/conf/param_end.h"
 #include "lib/conf/param_struct.h"
 #include "support/showq/params.def"
-#include "lib/conf/param_end.h"
 } showq_params;
 
 static const struct param param_table[] = {
@@ -37,7 +37,8 @@ static void fill(void *arg)
 
 static void session(struct stream *s, const struct sockaddr *peer, const struct sockaddr *local)
 {
-    struct batch b = {.report = queue_report_new(daemon_env->common.empty_address_recipient), .out = BUF(BUF_MAX_DEFAULT)};
+    struct batch b = {.report = queue_report_new(daemon_env->common.empty_address_recipient),
+                      .out = BUF(BUF_MAX_DEFAULT)};
     int64_t timeout = daemon_env->common.ipc_timeout;
     enum stream_status st = STREAM_OK;
     do {
