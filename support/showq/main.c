@@ -7,9 +7,11 @@
 #include "support/showq/queue_report.h"
 
 static struct showq_params {
-#include "lib/conf/param_end.h"
+/* clang-format off */
 #include "lib/conf/param_struct.h"
 #include "support/showq/params.def"
+#include "lib/conf/param_end.h"
+    /* clang-format on */
 } showq_params;
 
 static const struct param param_table[] = {
