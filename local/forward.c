@@ -22,7 +22,7 @@ static struct ipc_pool *cleanup;
 
 void forward_open(const char *cleanup_service)
 {
-    MEM_AUTO char *path = mem_printf("public/%s", cleanup_service);
+    MEM_AUTO char *path = mem_printf("private/%s", cleanup_service);
     cleanup = ipc_pool_new(path, 8);
 }
 

@@ -187,13 +187,23 @@ static enum outcome command(const char *text)
     return OUTCOME_OK;
 }
 
+/* The queue's state is for the mail system's own processes; others may ask for a flush. */
+static bool is_trusted(const struct ipc_conn *c)
+{
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+    return ipc_peer(c, &pid, &uid, &gid) && (uid == 0 || uid == geteuid());
+}
+
 static bool serve_command(struct ipc_conn *c)
 {
     ARENA_AUTO a = arena_new();
     struct msg_qmgr_command q;
     if (ipc_recv(c, &ipc_type_qmgr_command, a, &q, DEADLINE_NEVER) != IPC_OK)
         return false;
-    struct msg_qmgr_command_reply r = {.outcome = command(q.command)};
+    bool allowed = is_trusted(c) || strncmp(q.command, "flush", 5) == 0;
+    struct msg_qmgr_command_reply r = {.outcome = allowed ? command(q.command) : OUTCOME_NEVER};
     return ipc_send(c, &ipc_type_qmgr_command_reply, &r, deadline_in(10)) == IPC_OK;
 }
 
@@ -203,7 +213,7 @@ static bool serve_new(struct ipc_conn *c)
     struct msg_qmgr_new q;
     if (ipc_recv(c, &ipc_type_qmgr_new, a, &q, DEADLINE_NEVER) != IPC_OK)
         return false;
-    if (queue_id_valid(q.queue_id) && qmgr_has_room() && !daemon_env->draining) {
+    if (queue_id_valid(q.queue_id) && is_trusted(c) && qmgr_has_room() && !daemon_env->draining) {
         message_activate(q.queue_id, "incoming", q.file);
     } else {
         qmgr.more_incoming = true;

@@ -181,9 +181,9 @@ void smtpd_shared_start(void)
     const char *path = smtpd_params.smtpd_sasl_path;
     smtpd_shared.rewrite = rewrite_client_new("private/rewrite", REWRITE_CACHE_SECONDS);
     smtpd_shared.cleanup =
-        ipc_pool_new(arena_printf(a, "public/%s", smtpd_params.cleanup_service_name), IDLE_CONNECTIONS);
+        ipc_pool_new(arena_printf(a, "private/%s", smtpd_params.cleanup_service_name), IDLE_CONNECTIONS);
     smtpd_shared.anvil = ipc_pool_new("private/anvil", IDLE_CONNECTIONS);
-    smtpd_shared.qmgr = ipc_pool_new("public/qmgr", 1);
+    smtpd_shared.qmgr = ipc_pool_new("private/qmgr", 1);
     if (!smtpd_params.smtpd_sasl_auth_enable)
         return;
     if (!str_eq_fold(smtpd_params.smtpd_sasl_type, "dovecot"))

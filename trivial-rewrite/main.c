@@ -54,7 +54,7 @@ static enum ipc_status serve_resolve(struct ipc_conn *c, struct arena *a)
 static void request(struct ipc_conn *c)
 {
     struct arena *a = arena_new();
-    enum ipc_status st;
+    enum ipc_status st = IPC_OK;
     const struct ipc_type *t;
     while (ipc_await_request(c) && (t = ipc_next_type(c, &st, DEADLINE_NEVER)) != NULL) {
         if (t == &ipc_type_rewrite_request)

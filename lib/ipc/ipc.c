@@ -382,8 +382,9 @@ struct ipc_conn *ipc_connect(const char *service, int64_t deadline)
         int error = errno;
         close(fd);
         errno = error;
-        /* Nobody listens yet, or the listener's queue is full. */
-        if (error != ENOENT && error != ECONNREFUSED && error != EAGAIN)
+        /* Nobody listens for the moment, or the listener's queue is full. Without a socket there is no such service: master makes them all before
+         * it starts anything. */
+        if (error != ECONNREFUSED && error != EAGAIN)
             return NULL;
         int64_t next = deadline_in_ms(RETRY_MS);
         if (next > deadline || fiber_sleep(next) == WAIT_CANCELLED) {
