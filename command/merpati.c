@@ -215,7 +215,8 @@ int main(int argc, char **argv)
     if (dir)
         setenv("MAIL_CONFIG", dir, 1);
     m.conf = conf_load(dir, &err);
-    if (!m.conf && found->run == merpati_set_permissions) /* before there is a configuration: the names are the built-in ones */
+    if (!m.conf &&
+        found->run == merpati_set_permissions) /* before there is a configuration: the names are the built-in ones */
         m.conf = conf_parse(conf_default_dir(), SLICE(""), &err);
     conf_register(common_param_table, common_param_count);
     if (!m.conf || !conf_bind(m.conf, common_param_table, common_param_count, &m.common, &err)) {

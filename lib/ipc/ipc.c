@@ -382,8 +382,8 @@ struct ipc_conn *ipc_connect(const char *service, int64_t deadline)
         int error = errno;
         close(fd);
         errno = error;
-        /* Nobody listens for the moment, or the listener's queue is full. Without a socket there is no such service: master makes them all before
-         * it starts anything. */
+        /* Nobody listens for the moment, or the listener's queue is full. Without a socket there is no such service:
+         * master makes them all before it starts anything. */
         if (error != ECONNREFUSED && error != EAGAIN)
             return NULL;
         int64_t next = deadline_in_ms(RETRY_MS);

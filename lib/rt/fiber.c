@@ -64,7 +64,7 @@ struct fiber {
 
 /* `fibers` is found by the gdb helper (tools/gdb_fibers.py) under this name. */
 static struct {
-    struct list all, ready, free_stacks;
+    struct list all, ready, batch, free_stacks;
     size_t count, free_count;
     struct fiber *running;
     void *scheduler_sp;
@@ -73,8 +73,10 @@ static struct {
     const void *scheduler_bottom;
     size_t scheduler_size;
 #endif
-} fibers = {
-    .all = LIST_INIT(fibers.all), .ready = LIST_INIT(fibers.ready), .free_stacks = LIST_INIT(fibers.free_stacks)};
+} fibers = {.all = LIST_INIT(fibers.all),
+            .ready = LIST_INIT(fibers.ready),
+            .batch = LIST_INIT(fibers.batch),
+            .free_stacks = LIST_INIT(fibers.free_stacks)};
 
 static char *stack_bottom(struct fiber *f)
 {
@@ -194,15 +196,15 @@ static void fiber_reap(struct fiber *f)
 
 bool fiber_run_ready(void)
 {
-    /* Only those that are ready now: one that yields runs again after the loop looked at its events. */
-    struct list batch = LIST_INIT(batch);
+    /* Only those that are ready now: one that yields runs again after the loop looked at its events. The batch is not
+     * on this stack, because a fork in one of its fibers must be able to forget the others. */
     if (list_empty(&fibers.ready))
         return false;
-    batch.next = fibers.ready.next;
-    batch.prev = fibers.ready.prev;
-    batch.next->prev = batch.prev->next = &batch;
+    fibers.batch.next = fibers.ready.next;
+    fibers.batch.prev = fibers.ready.prev;
+    fibers.batch.next->prev = fibers.batch.prev->next = &fibers.batch;
     list_init(&fibers.ready);
-    for (struct list *l; (l = list_pop(&batch));) {
+    for (struct list *l; (l = list_pop(&fibers.batch));) {
         struct fiber *f = LIST_ENTRY(l, struct fiber, link);
         f->parked = false;
         switch_to_fiber(f);
@@ -222,6 +224,7 @@ void fiber_after_fork(void)
     struct fiber *self = fibers.running;
     list_init(&fibers.all);
     list_init(&fibers.ready);
+    list_init(&fibers.batch);
     list_init(&fibers.free_stacks);
     fibers.free_count = 0;
     fibers.count = 0;

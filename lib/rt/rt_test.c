@@ -118,6 +118,40 @@ static void threads_do_every_job(void **state)
     assert_int_equal(sum, 1000);
 }
 
+/* ---- fork ---- */
+
+static int ran_in_child;
+static void bystander(void *arg)
+{
+    ran_in_child++;
+}
+static void fork_main(void *arg)
+{
+    for (int i = 0; i < 3; i++)
+        fiber_start("bystander", bystander, NULL);
+}
+static void forker(void *arg)
+{
+    int status;
+    fiber_start("fork", fork_main, NULL);
+    fiber_yield(); /* the bystanders are ready beside this one */
+    pid_t pid = fork();
+    if (pid == 0) {
+        ran_in_child = 0;
+        loop_after_fork();
+        fiber_sleep(deadline_in_ms(2));
+        _exit(ran_in_child);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+static void a_forked_child_forgets_the_other_fibers(void **state)
+{
+    loop_run("main", forker, NULL);
+    assert_int_equal(ran_in_child, 3);
+}
+
 /* ---- streams ---- */
 
 struct pair {
@@ -334,10 +368,15 @@ static void addresses_are_read_and_compared(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(waits_wake_time_out_and_cancel), cmocka_unit_test(timers_fire_in_order),
-        cmocka_unit_test(threads_do_every_job),           cmocka_unit_test(streams_carry_lines_and_bulk),
-        cmocka_unit_test(streams_carry_them_in_tls),      cmocka_unit_test(tls_context_names_what_is_wrong),
-        cmocka_unit_test(dns_answers_are_read),           cmocka_unit_test(addresses_are_read_and_compared),
+        cmocka_unit_test(waits_wake_time_out_and_cancel),
+        cmocka_unit_test(timers_fire_in_order),
+        cmocka_unit_test(threads_do_every_job),
+        cmocka_unit_test(a_forked_child_forgets_the_other_fibers),
+        cmocka_unit_test(streams_carry_lines_and_bulk),
+        cmocka_unit_test(streams_carry_them_in_tls),
+        cmocka_unit_test(tls_context_names_what_is_wrong),
+        cmocka_unit_test(dns_answers_are_read),
+        cmocka_unit_test(addresses_are_read_and_compared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
