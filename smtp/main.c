@@ -69,7 +69,7 @@ static void open_lookup(void)
         smtp_program.native = true;
     smtp_program.native_first = smtp_program.native && (!smtp_program.dns || native_place < dns_place);
     if (smtp_program.native)
-        smtp_hosts_open("/etc/hosts");
+        hosts_open("/etc/hosts");
 }
 
 static bool open_port(struct buf *err)

@@ -5,6 +5,7 @@
 #include "lib/base/list.h"
 #include "lib/conf/conf.h"
 #include "lib/queue/agent.h"
+#include "lib/rt/hosts.h"
 #include "lib/rt/own_addr.h"
 #include "lib/rt/stream.h"
 #include "lib/rt/tls.h"
@@ -127,11 +128,6 @@ void smtp_report_rest(struct smtp_delivery *s);
 
 /* ---- smtp_addr.c ---- addresses of a destination, best first. None: the reason is in s->why. */
 struct smtp_hosts smtp_addr_find(struct smtp_delivery *s, const struct smtp_dest *dest);
-
-/* ---- smtp_hosts.c ---- the system's table of hosts. To be opened before the privileges go. */
-void smtp_hosts_open(const char *file);
-/* Calls found for each address of the name; returns their number. */
-size_t smtp_hosts_find(const char *name, void (*found)(void *ctx, const struct sockaddr *sa), void *ctx);
 
 /* ---- smtp_connect.c ---- NULL: the reason is in s->why. */
 struct smtp_session *smtp_connect(struct smtp_delivery *s, const struct smtp_dest *dest, const struct smtp_host *host);

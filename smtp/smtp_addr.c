@@ -85,7 +85,7 @@ static bool find_in_hosts(struct finder *f, const char *name, unsigned preferenc
 {
     size_t before = f->hosts.n;
     struct native_find n = {f, name, preference};
-    smtp_hosts_find(name, take_native, &n);
+    hosts_find(name, take_native, &n);
     return f->hosts.n > before;
 }
 

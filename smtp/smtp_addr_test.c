@@ -211,7 +211,7 @@ static void hosts_file(void **state)
     int fd = mkstemp(path);
     static const char text[] = "127.0.0.1 one.test two # three.test\n# 192.0.2.9 four.test\n192.0.2.8 ONE.test\n";
     assert_int_equal(write(fd, text, sizeof text - 1), (int)sizeof text - 1);
-    smtp_hosts_open(path);
+    hosts_open(path);
     smtp_program.dns = false;
     smtp_program.native = true;
     smtp_params.smtp_randomize_addresses = false;

@@ -510,7 +510,7 @@ static void tls_levels_up_to_verify(void **state)
     check(good, "a@test 2.0.0 250 ok\n");
     smtp_program.tls_level = TLS_VERIFY;
     host_name = "localhost";
-    smtp_hosts_open("/etc/hosts");
+    hosts_open("/etc/hosts");
     check(good, "a@test 2.0.0 250 ok\n");
     host_name = "127.0.0.1"; /* no name that could be verified */
     check(STEPS("S: 220 x", "C: EHLO", "S: 250-x", "S: 250 STARTTLS", "C: STARTTLS", "S: 220 go", "T", "C: QUIT"),

@@ -1,6 +1,7 @@
 /* smtpd_peer.c - who the client is: its address, the name that its PTR record gives, and whether that name leads back
  * to the address. */
 #include "lib/rt/dns.h"
+#include "lib/rt/hosts.h"
 #include "lib/syntax/address.h"
 #include "smtpd/smtpd.h"
 
@@ -20,6 +21,12 @@ static bool leads_back(struct session *s, const char *name, int64_t deadline, bo
 static void look_up(struct session *s)
 {
     int64_t deadline = deadline_in(smtpd_params.smtpd_peername_timeout);
+    const char *known = hosts_name_of(s->peer);
+    if (known && hostname_valid(known)) {
+        s->client_name = s->reverse_name = arena_strdup(s->arena, known);
+        s->name_status = s->reverse_status = PEER_FOUND;
+        return;
+    }
     struct dns_answer ptr = dns_lookup_ptr(s->call, s->peer, deadline);
     bool later;
     if (ptr.status != DNS_OK || !ptr.records || !hostname_valid(ptr.records->target)) {

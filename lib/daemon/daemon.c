@@ -8,6 +8,7 @@
 #include "lib/daemon/log_target.h"
 #include "lib/daemon/sandbox.h"
 #include "lib/rt/dns.h"
+#include "lib/rt/hosts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -216,6 +217,8 @@ int daemon_main(int argc, char **argv, const struct daemon *d)
     umask(077);
     if (*env.common.dns_servers && !dns_set_servers(env.common.dns_servers))
         log_fatal("dns_servers = %s: want address:port, ...", env.common.dns_servers);
+    if (d->needs & NEEDS_INET)
+        hosts_open("/etc/hosts");
     if ((d->needs & NEEDS_INET) && !dns_init(&err))
         log_fatal("%s", buf_cstr(&err));
     if (d->before_sandbox && !d->before_sandbox(&err))

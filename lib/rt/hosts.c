@@ -1,9 +1,10 @@
-/* smtp_hosts.c - /etc/hosts for a process that cannot open it: the file is opened at start and read again through its
+/* hosts.c - /etc/hosts for a process that cannot open it: the file is opened at start and read again through its
  * descriptor when it was changed, looked at once a second at most. A file put in its place is seen after a reload. */
+#include "lib/rt/hosts.h"
+#include "lib/base/clock.h"
 #include "lib/base/mem.h"
 #include "lib/base/vec.h"
 #include "lib/rt/addr.h"
-#include "smtp/smtp.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -23,7 +24,7 @@ static struct {
     struct timespec changed;
 } hosts = {.fd = -1};
 
-void smtp_hosts_open(const char *file)
+void hosts_open(const char *file)
 {
     if (hosts.fd >= 0)
         close(hosts.fd);
@@ -79,7 +80,7 @@ static void refresh(void)
         read_line(line);
 }
 
-size_t smtp_hosts_find(const char *name, void (*found)(void *ctx, const struct sockaddr *sa), void *ctx)
+size_t hosts_find(const char *name, void (*found)(void *ctx, const struct sockaddr *sa), void *ctx)
 {
     size_t n = 0;
     refresh();
@@ -90,4 +91,13 @@ size_t smtp_hosts_find(const char *name, void (*found)(void *ctx, const struct s
         }
     }
     return n;
+}
+
+const char *hosts_name_of(const struct sockaddr *sa)
+{
+    refresh();
+    for (size_t i = 0; i < hosts.entries.n; i++)
+        if (addr_equal((const struct sockaddr *)&hosts.entries.items[i].addr, sa))
+            return hosts.entries.items[i].name;
+    return NULL;
 }
