@@ -96,7 +96,8 @@ static void take(int fd, const struct sockaddr_storage *peer)
 
 static bool full(void)
 {
-    int64_t limit = daemon_env->daemon->session ? daemon_env->maxproc : 0;
+    /* A daemon that is one process by its nature (auth) serves all; maxproc 1 says only that there is one. */
+    int64_t limit = daemon_env->daemon->session && !daemon_env->daemon->single ? daemon_env->maxproc : 0;
     int64_t hard = daemon_env->common.worker_sessions_limit;
     if (!limit || limit > hard)
         limit = hard;

@@ -258,6 +258,30 @@ static bool make_maildir(const char *path)
     return sync_directory(path) == 0 && (slash == NULL || sync_directory(parent) == 0 || errno == EACCES);
 }
 
+struct make_job {
+    const char *path;
+    int error;
+};
+
+static void make_job(void *arg)
+{
+    struct make_job *j = arg;
+    if (!make_maildir(j->path))
+        j->error = errno;
+}
+
+struct result store_make_maildir(const char *path)
+{
+    struct make_job j = {path, 0};
+    char cur[PATH_MAX];
+    if (snprintf(cur, sizeof cur, "%s/cur", path) < (int)sizeof cur && access(cur, X_OK) == 0)
+        return result_ok("2.0.0", "it exists");
+    thread_run(make_job, &j);
+    if (j.error)
+        return result_try_again("4.2.0", "cannot make maildir %s: %s", path, strerror(j.error));
+    return result_ok("2.0.0", "made");
+}
+
 /* Host part of file names: no '/' and no ':' in it. */
 static const char *host_part(char host[128])
 {

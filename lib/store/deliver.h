@@ -23,3 +23,5 @@ struct result store_deliver_mbox(const char *path, const struct store_source *m,
 /* To a plain file, mbox format without dotlock: "/file/name" in aliases. "delivered to file". */
 struct result store_deliver_file(const char *path, const struct store_source *m, const char *sender,
                                  int64_t size_limit);
+/* An empty Maildir with its parents, when there is none yet: what a first login finds. */
+struct result store_make_maildir(const char *path);

@@ -236,8 +236,15 @@ const struct mailbox_message *mailbox_find(const struct mailbox *m, uint32_t uid
 
 char *mailbox_pop3_uidl(const struct mailbox *m, uint32_t uid)
 {
-    for (size_t i = 0; i < m->list.entries.n; i++)
-        if (m->list.entries.items[i].uid == uid)
-            return uidlist_pop3_uidl(&m->list.entries.items[i]);
+    size_t low = 0, high = m->list.entries.n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (m->list.entries.items[middle].uid < uid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < m->list.entries.n && m->list.entries.items[low].uid == uid)
+        return uidlist_pop3_uidl(&m->list.entries.items[low]);
     return NULL;
 }
