@@ -124,7 +124,7 @@ def test_undeliverable_mail_comes_back(instance):
     i.log.wait(r"sender non-delivery notification: (\w+)")
     i.wait_delivered()
     (m,) = i.messages("alice")
-    for part in (b"From: MAILER-DAEMON@", b"Subject: Undelivered Mail Returned to Sender", b"Content-Type: multipart/report; report-type=delivery-status",
+    for part in (b"From: Mail Delivery System <MAILER-DAEMON@example.test>", b"Subject: Undelivered Mail Returned to Sender", b"Content-Type: multipart/report; report-type=delivery-status",
                  b"Final-Recipient: rfc822; x@gone.test", b"Action: failed", b"Status: 5.1.1", b"Subject: the way through"):
         assert part in m, part
     i.wait_empty()
