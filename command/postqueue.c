@@ -228,7 +228,7 @@ static struct conf *load(const char *dir, struct common_params *p)
 
 int main(int argc, char **argv)
 {
-    log_open("postqueue", LOG_SINK_STDERR, -1);
+    log_open("postqueue", LOG_SINK_STDERR, 2);
     struct options o = parse_options(argc, argv);
     struct common_params p = {0};
     struct conf *c = load(o.dir, &p);
