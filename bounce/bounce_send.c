@@ -9,13 +9,18 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static bool notify_class(const char *name)
+static bool lists(const char *classes, const char *name)
 {
-    struct slice rest = slice_of(bounce_params.notify_classes), word;
+    struct slice rest = slice_of(classes), word;
     while (slice_token(&rest, " \t\r\n,", &word))
         if (slice_eq_fold(word, slice_of(name)))
             return true;
     return false;
+}
+
+static bool notify_class(const char *name)
+{
+    return lists(bounce_params.notify_classes, name);
 }
 
 /* ---- content ---- */
@@ -79,8 +84,18 @@ static struct ipc_pool *cleanup_pool(void)
     return pool;
 }
 
-/* Whether the notice is on stable storage; *id is its queue id. */
-static bool submit(const struct notice *n, const char *sender, struct arena *a, const char **id)
+static unsigned cleanup_flags_of(const struct notice *n)
+{
+    unsigned flags = CLEANUP_MAP | CLEANUP_ADD_MISSING;
+    if (n->request->flags & DELIVER_SMTPUTF8)
+        flags |= CLEANUP_SMTPUTF8;
+    if (lists(bounce_params.internal_mail_filter_classes, n->postmaster ? "notify" : "bounce"))
+        flags |= CLEANUP_FILTER | CLEANUP_MILTER;
+    return flags;
+}
+
+/* OK: the notice is on stable storage; *id is its queue id. */
+static enum outcome submit(const struct notice *n, const char *sender, struct arena *a, const char **id)
 {
     const struct msg_bounce_request *q = n->request;
     const struct common_params *p = &daemon_env->common;
@@ -93,7 +108,7 @@ static bool submit(const struct notice *n, const char *sender, struct arena *a, 
     struct msg_cleanup_begin begin = {
         .origin = "bounce",
         .syslog_name = p->syslog_name,
-        .flags = CLEANUP_MAP | CLEANUP_ADD_MISSING | (q->flags & DELIVER_SMTPUTF8 ? CLEANUP_SMTPUTF8 : 0),
+        .flags = cleanup_flags_of(n),
         .sender = sender,
         .body_type = n->eight_bit ? "8BITMIME" : "7BIT",
         .context = "local",
@@ -103,7 +118,7 @@ static bool submit(const struct notice *n, const char *sender, struct arena *a, 
     struct cleanup_client *c = cleanup_open(cleanup_pool(), &begin, &r, deadline);
     if (!c) {
         log_warn("%s: cannot queue a notice: %s", q->queue_id, r.text);
-        return false;
+        return OUTCOME_TRY_AGAIN;
     }
     *id = arena_strdup(a, cleanup_queue_id(c));
     struct msg_cleanup_recipient rcpt = {.address = n->to};
@@ -112,7 +127,7 @@ static bool submit(const struct notice *n, const char *sender, struct arena *a, 
     cleanup_finish(&c, a, &done, deadline);
     if (done.outcome != OUTCOME_OK)
         log_warn("%s: cannot queue a notice: %s", q->queue_id, done.text);
-    return done.outcome == OUTCOME_OK && !text.overflow;
+    return done.outcome;
 }
 
 static const char *word_of(enum notice_kind kind)
@@ -127,7 +142,12 @@ static bool send_notice(struct notice n, const char *to, bool postmaster, struct
     n.to = to;
     n.postmaster = postmaster;
     const char *sender = postmaster ? arena_printf(a, "%s@%s", p->double_bounce_sender, p->myhostname) : "";
-    if (!submit(&n, sender, a, &id))
+    enum outcome o = submit(&n, sender, a, &id);
+    if (o == OUTCOME_NEVER) { /* most likely too big: the headers alone may pass */
+        n.size_limit = 0;
+        o = submit(&n, sender, a, &id);
+    }
+    if (o != OUTCOME_OK)
         return false;
     log_info("%s: %s %s notification: %s", n.request->queue_id, postmaster ? "postmaster" : "sender", word_of(n.kind),
              id);

@@ -119,3 +119,19 @@ def test_copy_for_the_postmaster(instance):
     assert m["Subject"] == "Postmaster Copy: Undelivered Mail" and text == "\n<x@gone.test>: no such place\n"
     assert original.get_content_type() == "text/rfc822-headers"
     assert notice(i)[0]["Subject"] == "Undelivered Mail Returned to Sender"
+
+
+def test_headers_alone_when_the_notice_would_be_too_big(instance):
+    i = make(instance, message_size_limit=4000, bounce_size_limit=4000)
+    send(i, "alice@example.test", "x@gone.test", message=MESSAGE + b"more\r\n" * 500)
+    i.wait_delivered()
+    *_, original = notice(i)
+    assert original.get_content_type() == "text/rfc822-headers"
+    i.wait_empty()
+
+
+def test_thread_of_the_original(instance):
+    i = make(instance, enable_threaded_bounces="yes")
+    send(i, "alice@example.test", "x@gone.test")
+    i.wait_delivered()
+    assert notice(i)[0]["In-Reply-To"] == "<out-1@example.test>" and notice(i)[0]["References"] == "<out-1@example.test>"
