@@ -49,6 +49,14 @@ static void request(struct ipc_conn *c)
     ipc_conn_free(&c);
 }
 
+static bool before_sandbox(struct buf *err)
+{
+    const char *file = conf_raw(daemon_env->conf, "bounce_template_file");
+    if (file && *file)
+        log_warn("bounce_template_file is not supported: notices have the built-in texts");
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     const struct daemon bounce = {
@@ -58,6 +66,7 @@ int main(int argc, char **argv)
         .n_params = sizeof param_table / sizeof param_table[0],
         .params_struct = &bounce_params,
         .user = DAEMON_AS_OWNER,
+        .before_sandbox = before_sandbox,
         .request = request,
     };
     return daemon_main(argc, argv, &bounce);

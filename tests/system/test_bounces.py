@@ -135,3 +135,13 @@ def test_thread_of_the_original(instance):
     send(i, "alice@example.test", "x@gone.test")
     i.wait_delivered()
     assert notice(i)[0]["In-Reply-To"] == "<out-1@example.test>" and notice(i)[0]["References"] == "<out-1@example.test>"
+
+
+def test_internationalised_notice(instance):
+    i = make(instance, smtputf8_enable="yes")
+    send(i, "alice@example.test", "\u00e9@gone.test", "SMTPUTF8 BODY=8BITMIME", message=MESSAGE.replace(b"out\r", b"caf\xc3\xa9\r"))
+    i.wait_delivered()
+    (raw,) = i.messages("alice")
+    assert b"\nContent-Type: message/global-delivery-status\nContent-Transfer-Encoding: 8bit\n\nReporting-MTA: dns; mx.example.test\n" in raw
+    assert b"\nFinal-Recipient: utf-8; \xc3\xa9@gone.test\n" in raw and b"\nContent-Type: message/global\n" in raw
+    assert b"\nSubject: caf\xc3\xa9\n" in raw
