@@ -61,8 +61,22 @@ static void leave_header(struct cleanup *m, size_t end)
     buf_fini(&m->header);
 }
 
+/* A carriage return inside the content would be half a line end to some other host (outbound SMTP smuggling). */
+static struct slice without_stray_cr(struct slice data, struct buf *space)
+{
+    if (!cleanup_params.cleanup_replace_stray_cr_lf || !data.n || !memchr(data.p, '\r', data.n))
+        return data;
+    buf_append_slice(space, data);
+    for (size_t i = 0; i < space->len; i++)
+        if (space->data[i] == '\r')
+            space->data[i] = ' ';
+    return buf_slice(space);
+}
+
 void cleanup_take_content(struct cleanup *m, struct slice data)
 {
+    BUF_AUTO space = BUF(BUF_MAX_DEFAULT);
+    data = without_stray_cr(data, &space);
     if (m->state == CONTENT_BODY) {
         take_body(m, data);
         return;

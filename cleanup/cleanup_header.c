@@ -87,7 +87,7 @@ static void log_message_id(struct cleanup *m, const struct header_field *f, bool
 static void count_hop(struct cleanup *m)
 {
     /* Our own Received header counts as well. */
-    if ((int64_t)++m->hops < daemon_env->common.hopcount_limit || cleanup_failed(m))
+    if ((int64_t)++m->hops + 1 < daemon_env->common.hopcount_limit || cleanup_failed(m))
         return;
     log_warn("%s: message rejected: hopcount exceeded", m->queue_id);
     struct result r = result_never("5.4.0", "Error: too many hops");
@@ -241,7 +241,7 @@ static void put_received(struct cleanup *m)
         } else if (text[0] == '%' && text[1] == 'F') {
             if (m->recipients.n == 1) {
                 buf_puts(&out, "\n\tfor <");
-                address_quote(&out, m->recipients.items[0].address);
+                address_quote(&out, cleanup_rewrite(m, m->recipients.items[0].address, "local"));
                 buf_puts(&out, ">");
             }
             text++;

@@ -35,6 +35,15 @@ static void message_free(struct cleanup **mp)
     arena_free(&a);
 }
 
+/* The limit is that of the queue file: what Postfix's own keeps beside a small message counts here as well, so that the
+ * same messages pass. */
+static uint64_t content_limit(void)
+{
+    enum { ENVELOPE_SHARE = 850 };
+    int64_t limit = daemon_env->common.message_size_limit;
+    return limit > ENVELOPE_SHARE ? (uint64_t)(limit - ENVELOPE_SHARE) : 1;
+}
+
 /* Opens the queue file and says its id. NULL when that cannot be done, or said. */
 static struct cleanup *begin(struct ipc_conn *c)
 {
@@ -59,7 +68,7 @@ static struct cleanup *begin(struct ipc_conn *c)
     if (!m->writer)
         log_warn("%s", r.text);
     else if (daemon_env->common.message_size_limit)
-        queue_writer_size_limit(m->writer, (uint64_t)daemon_env->common.message_size_limit);
+        queue_writer_size_limit(m->writer, content_limit());
     if (ipc_send(c, &ipc_type_cleanup_begun, &begun, deadline_in(PIECE_TIMEOUT_SECONDS)) != IPC_OK || !m->writer) {
         message_free(&m);
         return NULL;

@@ -128,10 +128,11 @@ static bool take_service(struct service *v, struct list *fresh, struct buf *err)
     }
     struct supervised *s = supervised_new(v);
     if (access(s->program, X_OK) != 0) {
-        buf_printf(err, "%s/master.cf, line %d: service %s: %s: %s", conf_dir(master.conf), v->line, v->name,
-                   s->program, strerror(errno));
+        /* One line that names what is not there costs the others nothing. */
+        log_error("%s/master.cf, line %d: service %s: %s: %s; this service is not started", conf_dir(master.conf),
+                  v->line, v->name, s->program, strerror(errno));
         supervised_free(s);
-        return false;
+        return true;
     }
     struct supervised *old = find(&master.services, v);
     if (old && old->n_fds)

@@ -72,8 +72,8 @@ void io_fini(struct io *io);
 enum wait io_wait(struct io *io, enum io_dir dir, int64_t deadline);
 /* Waits until one of two can be read; *which says (0 or 1). */
 enum wait io_wait_either(struct io *a, struct io *b, int *which, int64_t deadline);
-/* Waits until any of the wanted directions (bits 1 << IO_READ, 1 << IO_WRITE) of n descriptors may be of use; io_attempt
- * and a try say which. */
+/* Waits until any of the wanted directions (bits 1 << IO_READ, 1 << IO_WRITE) of n descriptors may be of use;
+ * io_attempt and a try say which. */
 enum wait io_wait_any(struct io *const *ios, const unsigned *wanted, size_t n, int64_t deadline);
 /* To be called just before a read or write attempt: an event that was seen before it says nothing any more. With it, a
  * short read may be followed by io_wait without another attempt. */

@@ -50,7 +50,7 @@ static void quote_local(struct buf *out, struct slice local)
     buf_putc(out, '"');
     for (size_t i = 0; i < local.n; i++) {
         char c = local.p[i];
-        if (c == '"' || c == '\\' || is_control(c))
+        if (c == '"' || c == '\\' || c == '\r')
             buf_putc(out, '\\');
         buf_putc(out, c);
     }
