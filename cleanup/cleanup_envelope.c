@@ -31,20 +31,11 @@ static bool is_duplicate(struct cleanup *m, const char *address, const char *ori
     return false;
 }
 
-static bool is_printable_ascii(const char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < 33 || (unsigned char)*s > 126)
-            return false;
-    return true;
-}
-
 static void put(struct cleanup *m, const char *address, const char *orig, const struct msg_cleanup_recipient *from)
 {
     const char *orcpt = from->dsn_orcpt;
-    if (!*orcpt && daemon_env->common.enable_original_recipient &&
-        is_printable_ascii(orig)) /* RFC 3461 section 5.2.1 (c) */
-        orcpt = arena_printf(m->arena, "rfc822;%s", address_external(m->arena, orig));
+    if (!*orcpt && daemon_env->common.enable_original_recipient && *from->address) /* as the client gave it */
+        orcpt = arena_printf(m->arena, "rfc822;%s", from->address);
     if (!is_duplicate(m, address, orig, from->dsn_orcpt))
         queue_writer_recipient(m->writer, &(struct queue_recipient){.address = address,
                                                                     .orig_address = orig,

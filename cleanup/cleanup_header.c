@@ -227,6 +227,12 @@ static void take_field(struct cleanup *m, const struct header_field *f, bool res
 
 /* ---- what we add ---- */
 
+static const char *without_route(const char *address)
+{
+    const char *colon = address[0] == '@' ? strchr(address, ':') : NULL;
+    return colon ? colon + 1 : address;
+}
+
 static void put_received(struct cleanup *m)
 {
     BUF_AUTO out = BUF(2 * IPC_TEXT);
@@ -239,9 +245,9 @@ static void put_received(struct cleanup *m)
             buf_puts(&out, m->queue_id);
             text++;
         } else if (text[0] == '%' && text[1] == 'F') {
-            if (m->recipients.n == 1) {
+            if (m->recipients.n == 1) { /* as the client gave it, without a source route */
                 buf_puts(&out, "\n\tfor <");
-                address_quote(&out, cleanup_rewrite(m, m->recipients.items[0].address, "local"));
+                address_quote(&out, without_route(m->recipients.items[0].address));
                 buf_puts(&out, ">");
             }
             text++;

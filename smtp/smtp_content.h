@@ -8,9 +8,10 @@
 struct smtp_content {
     size_t line_limit; /* 0 none; longer lines are broken, and go on after CRLF and a blank */
     bool open_line;    /* the last piece ended within a line */
+    size_t column;     /* bytes of the open line that are out since its last break */
 };
 
-/* Whole lines with LF ends; only the last piece may end within one. */
+/* Pieces may end anywhere. */
 void smtp_content_encode(struct smtp_content *c, struct slice lines, struct buf *out);
 /* Ends an open line and appends the final dot. */
 void smtp_content_end(struct smtp_content *c, struct buf *out);

@@ -72,12 +72,12 @@ static void append_rcpt(const struct xfer *t, size_t place, struct buf *b)
     address_quote(b, r->address);
     buf_putc(b, '>');
     if (t->x->features & FEATURE_DSN) {
-        append_notify(b, r->dsn_notify);
         const char *semicolon = strchr(r->dsn_orcpt, ';');
         if (semicolon) {
             buf_printf(b, " ORCPT=%.*s;", (int)(semicolon - r->dsn_orcpt), r->dsn_orcpt);
             append_xtext(b, semicolon + 1);
         }
+        append_notify(b, r->dsn_notify);
     }
     buf_puts(b, "\r\n");
 }
