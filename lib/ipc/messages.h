@@ -285,7 +285,7 @@ enum anvil_op {
     F(STR, sender, IPC_ADDR) F(STR, dsn_envid, 300) F(STR, body_type, 12) F(STR, context, 10) \
     F(STR, client_name, IPC_HOST) F(STR, client_addr, 64) F(STR, client_port, 8) F(STR, client_proto, 20) F(STR, client_helo, 1100) \
     F(STR, sasl_method, 60) F(STR, sasl_username, 300) F(STR, sasl_sender, 300) \
-    F(STR, content_filter, 300) F(STR, redirect_to, IPC_ADDR) F(STR, origin, 20) F(STR, syslog_name, 100) \
+    F(STR, content_filter, 300) F(STR, redirect_to, IPC_ADDR) F(STR, origin, 20) F(STR, syslog_name, 100) F(STR, sender_fullname, 300) F(U32, cleanup_flags, 0) \
     F(U32, dsn_ret, 0) F(U32, flags, 0) F(U32, hop, 0) F(U32, verbose_dsn, 0) F(I64, arrival_usec, 0) F(I64, create_usec, 0)
 #define MSG_queue_rcpt(F) \
     F(STR, address, IPC_ADDR) F(STR, orig_address, IPC_ADDR) F(STR, dsn_orcpt, 1200) F(U32, dsn_notify, 0)

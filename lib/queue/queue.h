@@ -39,6 +39,9 @@ struct queue_envelope {
     const char *client_name, *client_addr, *client_port, *client_proto, *client_helo;
     const char *sasl_method, *sasl_username, *sasl_sender;
     const char *content_filter, *redirect_to, *origin, *syslog_name;
+    const char
+        *sender_fullname; /* of maildrop files, with cleanup_flags (enum cleanup_flags): what pickup tells cleanup */
+    uint32_t cleanup_flags;
     uint32_t dsn_ret, flags, hop, verbose_dsn; /* flags: enum queue_flags */
     int64_t arrival_usec, create_usec;
     uint64_t content_offset, content_size;

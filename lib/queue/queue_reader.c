@@ -57,6 +57,8 @@ static bool take_envelope(struct arena *a, struct slice payload, struct queue_en
         .content_filter = m.content_filter,
         .redirect_to = m.redirect_to,
         .origin = m.origin,
+        .sender_fullname = m.sender_fullname,
+        .cleanup_flags = m.cleanup_flags,
         .syslog_name = m.syslog_name,
         .dsn_ret = m.dsn_ret,
         .flags = m.flags,

@@ -148,6 +148,7 @@ void queue_writer_recipient(struct queue_writer *w, const struct queue_recipient
 static struct directory {
     char name[32];
     int fd;
+    bool whole_fs;
     bool running;
     struct waitq over;
     uint64_t begun, done; /* counts of syncs */
@@ -163,6 +164,10 @@ static struct directory *directory_of(const char *queue)
         if (d->name[0])
             continue;
         int fd = open(queue, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0 && errno == EACCES) {
+            fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            d->whole_fs = true;
+        }
         if (fd < 0)
             return NULL;
         snprintf(d->name, sizeof d->name, "%s", queue);
@@ -176,7 +181,8 @@ static struct directory *directory_of(const char *queue)
 static void sync_directory(void *arg)
 {
     struct directory *d = arg;
-    d->error = fsync(d->fd) == 0 ? 0 : errno;
+    /* Who may write to a directory, but not read it (postdrop in maildrop), has its file system synced. */
+    d->error = (d->whole_fs ? syncfs(d->fd) : fsync(d->fd)) == 0 ? 0 : errno;
 }
 
 /* Waits for a sync that began after now. */
@@ -231,6 +237,8 @@ static void write_and_name(void *arg)
     struct queue_writer *w = c->w;
     bool ok = write_at(w->fd, w->out.data, w->out.len, w->written) || failed_at(c, "write");
     ok = ok && (!c->header_apart || write_at(w->fd, c->header, sizeof c->header, 0) || failed_at(c, "write"));
+    /* The dropper's file is read by another user, the mail owner; nobody else comes into the directory. */
+    ok = ok && (strcmp(c->queue, "maildrop") != 0 || fchmod(w->fd, 0744) == 0 || failed_at(c, "chmod"));
     ok = ok && (rename(w->temporary, c->path) == 0 || failed_at(c, "rename"));
     if (ok)
         snprintf(w->temporary, sizeof w->temporary, "%s", c->path);
@@ -257,6 +265,8 @@ static void put_envelope(struct queue_writer *w, const struct queue_envelope *e)
         .content_filter = e->content_filter,
         .redirect_to = e->redirect_to,
         .origin = e->origin,
+        .sender_fullname = e->sender_fullname,
+        .cleanup_flags = e->cleanup_flags,
         .syslog_name = e->syslog_name,
         .dsn_ret = e->dsn_ret,
         .flags = e->flags,

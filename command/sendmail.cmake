@@ -1,0 +1,5 @@
+merpati_command(sendmail sendmail.c drop_wire.c LINK merpati_postalias_build merpati_map merpati_conf merpati_syntax merpati_base)
+merpati_command(postdrop postdrop.c drop_wire.c LINK merpati_queue merpati_conf merpati_ipc merpati_rt merpati_base)
+foreach(name mailq newaliases)
+  install(CODE "file(CREATE_LINK sendmail \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/sbin/${name}\" SYMBOLIC)")
+endforeach()
