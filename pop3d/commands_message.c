@@ -58,7 +58,7 @@ static bool send_text(struct session *s, int fd, size_t size, struct dotted d, i
     return stream_write(s->stream, out.data, out.len, session_deadline()) == STREAM_OK;
 }
 
-static enum verdict send_message(struct session *s, struct message *m, struct dotted d, int64_t *sent)
+static enum verdict send_message(struct session *s, struct message *m, struct dotted d, unsigned *count, int64_t *sent)
 {
     struct result r;
     FD_AUTO fd = mailbox_read(s->mailbox, m->uid, &r);
@@ -66,6 +66,7 @@ static enum verdict send_message(struct session *s, struct message *m, struct do
         session_say(s, "-ERR Message %zu: %s.", session_number_of(s, m), r.text);
         return FINE;
     }
+    ++*count;
     session_say(s, "+OK %lld octets", (long long)m->size);
     if (!send_text(s, fd, (size_t)m->size, d, sent)) {
         shutdown(stream_fd(s->stream), SHUT_RDWR); /* half a message must not look whole */
@@ -88,8 +89,7 @@ static enum verdict do_retr(struct session *s, struct slice args)
     struct message *m = session_message(s, &args);
     if (!m)
         return WRONG;
-    s->retrieved++;
-    enum verdict v = send_message(s, m, dotted_all(), &s->retrieved_bytes);
+    enum verdict v = send_message(s, m, dotted_all(), &s->retrieved, &s->retrieved_bytes);
     mark_seen(s, m);
     return v;
 }
@@ -103,8 +103,7 @@ static enum verdict do_top(struct session *s, struct slice args)
         return WRONG;
     if (!slice_token(&args, " ", &word) || !slice_to_u64(word, INT32_MAX, &lines))
         return session_wrong(s, "-ERR A number of lines is missing.");
-    s->tops++;
-    return send_message(s, m, dotted_top((int64_t)lines), &s->top_bytes);
+    return send_message(s, m, dotted_top((int64_t)lines), &s->tops, &s->top_bytes);
 }
 
 static enum verdict do_dele(struct session *s, struct slice args)

@@ -233,7 +233,7 @@ enum anvil_op {
     F(STR, remote_addr, 64)                                                           \
     F(STR, local_addr, 64)                                                            \
     F(BOOL, tls, 0)                                                                   \
-    F(BOOL, secured, 0)       /* TLS, or from a trusted network */                    \
+    F(BOOL, trusted, 0)       /* from one of login_trusted_networks */                 \
     F(STR, method, 40)        /* "PLAIN", for the log */                              \
     F(STR, tag, 200)          /* IMAP: of the LOGIN or AUTHENTICATE to be answered */ \
     F(BYTES, buffered, 65536) /* what the client sent already */                      \
@@ -248,7 +248,7 @@ enum anvil_op {
     F(STR, remote_addr, 64)                           \
     F(STR, local_addr, 64)                            \
     F(BOOL, tls, 0)                                   \
-    F(BOOL, secured, 0)                               \
+    F(BOOL, trusted, 0)                               \
     F(STR, method, 40)                                \
     F(STR, tag, 200)                                  \
     F(BYTES, buffered, 65536)                         \

@@ -37,7 +37,7 @@ static void fill(struct msg_session_start *m, const struct login *l, const struc
                                     .remote_addr = l->remote,
                                     .local_addr = l->local,
                                     .tls = stream_tls(l->stream) != NULL,
-                                    .secured = login_is_secured(l),
+                                    .trusted = l->trusted,
                                     .method = l->method,
                                     .tag = tag};
 }

@@ -47,7 +47,7 @@ static bool open_session(const struct start *s, const struct sasl_user *u)
                                     .remote_addr = m->remote_addr,
                                     .local_addr = m->local_addr,
                                     .tls = m->tls,
-                                    .secured = m->secured,
+                                    .trusted = m->trusted,
                                     .method = m->method,
                                     .tag = m->tag,
                                     .buffered = m->buffered,

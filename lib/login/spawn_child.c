@@ -71,7 +71,7 @@ static void log_login(const struct msg_session_open *o)
     login_log_peer(&b, o->user, o->method, o->remote_addr, o->local_addr);
     buf_printf(&b, ", mpid=%d%s, session=<%s>", (int)getpid(),
                o->tls       ? ", TLS"
-               : o->secured ? ", secured"
+               : o->trusted ? ", secured"
                             : "",
                o->session_id);
     log_info("%s", buf_cstr(&b));
@@ -101,7 +101,7 @@ static void run(struct stream *s, const struct msg_session_open *o)
 static void run_counted(struct stream *s, const struct msg_session_open *o)
 {
     int64_t limit = daemon_env->common.mail_max_userip_connections;
-    if (limit == 0 || (o->secured && !o->tls)) {
+    if (limit == 0 || o->trusted) {
         run(s, o);
         return;
     }

@@ -273,8 +273,8 @@ static void make_job(void *arg)
 struct result store_make_maildir(const char *path)
 {
     struct make_job j = {path, 0};
-    char cur[PATH_MAX];
-    if (snprintf(cur, sizeof cur, "%s/cur", path) < (int)sizeof cur && access(cur, X_OK) == 0)
+    MEM_AUTO char *cur = mem_printf("%s/cur", path);
+    if (access(cur, X_OK) == 0)
         return result_ok("2.0.0", "it exists");
     thread_run(make_job, &j);
     if (j.error)
