@@ -227,9 +227,102 @@ static void exchange(const char *cert, const char *key)
     assert_int_equal(p.received, BULK);
 }
 
+/* A client and a server that sends everything back, with a relay between them: both directions are full at a time. */
+struct relayed {
+    const char *cert, *key;
+    int outer[2], inner[2];
+    struct stream *client;
+    size_t returned, wrong;
+    bool over;
+};
+
+static char bulk_byte(size_t i)
+{
+    return (char)(i % 251);
+}
+
+static void relay_side(void *arg)
+{
+    struct relayed *r = arg;
+    struct stream *s = stream_new(r->outer[0], 0), *inner = stream_new(r->inner[0], 0);
+    if (r->cert) {
+        BUF_AUTO err = BUF(500);
+        struct tls_context *ctx =
+            tls_context_new(&(struct tls_config){.server = true, .cert_file = r->cert, .key_file = r->key}, &err);
+        assert_int_equal(stream_tls_accept(s, ctx, deadline_in(10)), STREAM_OK);
+        tls_context_free(&ctx);
+    }
+    stream_unread(s, SLICE("early "));
+    stream_relay(s, inner);
+    stream_free(&inner);
+    stream_free(&s);
+    r->over = true;
+}
+
+static void echo_bulk(void *arg)
+{
+    struct stream *s = stream_new(((struct relayed *)arg)->inner[1], 0);
+    while (stream_fill(s, deadline_in(20)) == STREAM_OK) {
+        struct slice have = stream_peek(s);
+        assert_int_equal(stream_write(s, have.p, have.n, deadline_in(20)), STREAM_OK);
+        assert_int_equal(stream_flush(s, deadline_in(20)), STREAM_OK);
+        stream_consume(s, have.n);
+    }
+    stream_free(&s);
+}
+
+static void write_bulk(void *arg)
+{
+    struct relayed *r = arg;
+    MEM_AUTO char *bulk = mem_alloc(BULK);
+    for (size_t i = 0; i < BULK; i++)
+        bulk[i] = bulk_byte(i);
+    assert_int_equal(stream_write(r->client, bulk, BULK, deadline_in(20)), STREAM_OK);
+    assert_int_equal(stream_flush(r->client, deadline_in(20)), STREAM_OK);
+}
+
+static void relay_main(void *arg)
+{
+    struct relayed *r = arg;
+    char early[6];
+    fiber_start("relay", relay_side, r);
+    fiber_start("echo", echo_bulk, r);
+    r->client = stream_new(r->outer[1], 0);
+    if (r->cert) {
+        BUF_AUTO err = BUF(500);
+        struct tls_context *ctx = tls_context_new(&(struct tls_config){.server = false}, &err);
+        assert_int_equal(stream_tls_connect(r->client, ctx, "localhost", deadline_in(10)), STREAM_OK);
+        tls_context_free(&ctx);
+    }
+    assert_int_equal(stream_read_full(r->client, early, sizeof early, deadline_in(10)), STREAM_OK);
+    assert_memory_equal(early, "early ", sizeof early);
+    fiber_start("writer", write_bulk, r);
+    while (r->returned < BULK) {
+        assert_int_equal(stream_fill(r->client, deadline_in(20)), STREAM_OK);
+        struct slice have = stream_peek(r->client);
+        for (size_t i = 0; i < have.n; i++)
+            r->wrong += have.p[i] != bulk_byte(r->returned + i);
+        r->returned += have.n;
+        stream_consume(r->client, have.n);
+    }
+    stream_close(&r->client, deadline_in(10));
+}
+
+static void relay(const char *cert, const char *key)
+{
+    struct relayed r = {.cert = cert, .key = key};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, r.outer), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, r.inner), 0);
+    loop_run("main", relay_main, &r);
+    assert_int_equal(r.returned, BULK);
+    assert_int_equal(r.wrong, 0);
+    assert_true(r.over);
+}
+
 static void streams_carry_lines_and_bulk(void **state)
 {
     exchange(NULL, NULL);
+    relay(NULL, NULL);
 }
 
 static int run(char *const argv[])
@@ -270,6 +363,7 @@ static void streams_carry_them_in_tls(void **state)
                           NULL};
     assert_int_equal(run(argv), 0);
     exchange(cert, key);
+    relay(cert, key);
     unlink(key);
     unlink(cert);
 }
