@@ -53,6 +53,10 @@ static bool open_session(const struct start *s, const struct sasl_user *u)
                                     .buffered = m->buffered,
                                     .client = m->client};
     int64_t deadline = deadline_in(PROCESS_SECONDS);
+    if (daemon_is_root() && u->uid < daemon_env->common.session_minimum_uid) {
+        log_error("%s: user %s has id %lld, below session_minimum_uid", m->protocol, u->user, (long long)u->uid);
+        return false;
+    }
     struct ipc_conn *c = userproc_take(processes, (uid_t)u->uid, (gid_t)u->gid, NULL, deadline);
     if (!c) {
         log_error("%s: no process for user %s (uid %lld): %s", m->protocol, u->user, (long long)u->uid,
