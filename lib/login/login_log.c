@@ -9,7 +9,7 @@ static void put_name(struct buf *b, const char *name)
 {
     for (size_t i = 0; name[i] && i < NAME_MOST; i++) {
         unsigned char c = (unsigned char)name[i];
-        buf_putc(b, c <= ' ' || c >= 0x7f || c == '<' || c == '>' || c == ',' ? '?' : (char)c);
+        buf_putc(b, c <= ' ' || c >= 0x7f || c == '<' || c == '>' || c == ',' || c == '=' ? '?' : (char)c);
     }
 }
 
