@@ -1,0 +1,181 @@
+/* imap_store.c - what changes messages: STORE, EXPUNGE, COPY, MOVE. */
+#include "imapd/imap_state.h"
+
+bool imap_flag_list(struct imap *s, struct imap_cursor *c, struct mailbox *box, bool bare_too, unsigned *flags,
+                    uint32_t *keywords)
+{
+    static const struct {
+        const char *name;
+        unsigned flag;
+    } known[] = {{"\\Answered", MAILDIR_ANSWERED},
+                 {"\\Flagged", MAILDIR_FLAGGED},
+                 {"\\Deleted", MAILDIR_DELETED},
+                 {"\\Seen", MAILDIR_SEEN},
+                 {"\\Draft", MAILDIR_DRAFT}};
+    bool in_parentheses = imap_char(c, '(');
+    struct slice word;
+    *flags = 0;
+    *keywords = 0;
+    if (!in_parentheses && !bare_too)
+        return false;
+    if (in_parentheses && imap_char(c, ')'))
+        return true;
+    do {
+        if (!imap_flag(c, &word))
+            return false;
+        bool system = word.p[0] == '\\', found = false;
+        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+            if (slice_eq_fold(word, slice_of(known[i].name))) {
+                *flags |= known[i].flag;
+                found = true;
+            }
+        if (system && !found)
+            return false;
+        int bit = system ? -1 : mailbox_keyword_bit(box, arena_slice(s->call, word));
+        if (bit >= 0)
+            *keywords |= 1u << bit;
+    } while (imap_space(c));
+    return !in_parentheses || imap_char(c, ')');
+}
+
+enum imap_verdict imap_store(struct imap *s, struct imap_cursor *c)
+{
+    struct imap_set set;
+    unsigned flags;
+    uint32_t keywords;
+    if (!imap_space(c) || !imap_set_parse(c, &set) || !imap_space(c))
+        return IMAP_MALFORMED;
+    bool plus = imap_char(c, '+'), minus = !plus && imap_char(c, '-');
+    bool silent = imap_word(c, "FLAGS.SILENT");
+    if ((!silent && !imap_word(c, "FLAGS")) || !imap_space(c) ||
+        !imap_flag_list(s, c, s->mailbox, true, &flags, &keywords) || !imap_at_end(c))
+        return IMAP_MALFORMED;
+    if (s->read_only)
+        return imap_no(s, "[READ-ONLY] Mailbox is read-only.");
+    for (size_t i = 0; i < s->view.n; i++) {
+        struct imap_seen *v = &s->view.items[i];
+        const struct mailbox_message *m = imap_in_set(s, &set, i) ? mailbox_find(s->mailbox, v->uid) : NULL;
+        if (!m)
+            continue;
+        unsigned f = plus ? m->flags | flags : minus ? m->flags & ~flags : (m->flags & MAILDIR_PASSED) | flags;
+        uint32_t k = plus ? m->keywords | keywords : minus ? m->keywords & ~keywords : keywords;
+        if (f != m->flags || k != m->keywords) {
+            struct result r = mailbox_set_flags(s->mailbox, v->uid, f, k);
+            if (!result_is_ok(&r))
+                return imap_no(s, "[SERVERBUG] %s", r.text);
+        }
+        if (silent) { /* as told */
+            v->flags = (uint16_t)f;
+            v->keywords = k;
+        } else {
+            v->flags = (uint16_t)~f; /* so that it is told even when nothing changed */
+        }
+    }
+    return imap_ok(s, true, "Store completed.");
+}
+
+/* ---- EXPUNGE ---- */
+
+enum imap_verdict imap_expunge(struct imap *s, struct imap_cursor *c)
+{
+    struct imap_set set = {0};
+    VEC(uint32_t) uids = {0};
+    if (s->by_uid && (!imap_space(c) || !imap_set_parse(c, &set)))
+        return IMAP_MALFORMED;
+    if (!imap_at_end(c))
+        return IMAP_MALFORMED;
+    if (s->read_only)
+        return imap_no(s, "[READ-ONLY] Mailbox is read-only.");
+    for (size_t i = 0; i < s->view.n; i++) {
+        const struct mailbox_message *m = mailbox_find(s->mailbox, s->view.items[i].uid);
+        if (m && (m->flags & MAILDIR_DELETED) && (!s->by_uid || imap_in_set(s, &set, i)))
+            VEC_PUSH(&uids, m->uid);
+    }
+    struct result r = result_ok("2.0.0", "ok");
+    if (uids.n)
+        r = mailbox_expunge(s->mailbox, uids.items, uids.n);
+    VEC_FREE(&uids);
+    return result_is_ok(&r) ? imap_ok(s, false, "Expunge completed.") : imap_no(s, "[SERVERBUG] %s", r.text);
+}
+
+/* ---- COPY and MOVE ---- */
+
+struct copied {
+    VEC(uint32_t) from, to;
+};
+
+static uint32_t translate_keywords(struct mailbox *from, struct mailbox *to, uint32_t keywords)
+{
+    uint32_t out = 0;
+    for (unsigned bit = 0; bit < 26; bit++) {
+        const char *name = keywords & (1u << bit) ? mailbox_keyword(from, bit) : NULL;
+        int there = name ? mailbox_keyword_bit(to, name) : -1;
+        if (there >= 0)
+            out |= 1u << there;
+    }
+    return out;
+}
+
+/* All or nothing: what was copied before a failure is taken back. */
+static struct result copy_all(struct imap *s, const struct imap_set *set, struct mailbox *to, struct copied *done)
+{
+    struct result r = result_ok("2.0.0", "ok");
+    for (size_t i = 0; i < s->view.n && result_is_ok(&r); i++) {
+        const struct mailbox_message *m =
+            imap_in_set(s, set, i) ? mailbox_find(s->mailbox, s->view.items[i].uid) : NULL;
+        uint32_t uid = s->view.items[i].uid, new_uid;
+        if (!m)
+            continue;
+        r = mailbox_copy(s->mailbox, uid, to, translate_keywords(s->mailbox, to, m->keywords), &new_uid);
+        if (result_is_ok(&r)) {
+            VEC_PUSH(&done->from, uid);
+            VEC_PUSH(&done->to, new_uid);
+        }
+    }
+    if (!result_is_ok(&r) && done->to.n)
+        mailbox_expunge(to, done->to.items, done->to.n);
+    return r;
+}
+
+static enum imap_verdict copy_or_move(struct imap *s, struct imap_cursor *c, bool move)
+{
+    struct imap_set set;
+    const char *name;
+    if (!imap_space(c) || !imap_set_parse(c, &set) || !imap_space(c) || !imap_mailbox_name(s, c, &name) ||
+        !imap_at_end(c))
+        return IMAP_MALFORMED;
+    if (move && s->read_only)
+        return imap_no(s, "[READ-ONLY] Mailbox is read-only.");
+    struct mailbox *to = imap_open_mailbox(s, name, true);
+    if (!to)
+        return IMAP_DONE;
+    struct copied done = {0};
+    BUF_AUTO from_set = BUF(1 << 20), to_set = BUF(1 << 20);
+    struct result r = copy_all(s, &set, to, &done);
+    uint32_t validity = mailbox_uid_validity(to);
+    imap_set_print(&from_set, done.from.items, done.from.n);
+    imap_set_print(&to_set, done.to.items, done.to.n);
+    mailbox_free(&to);
+    if (result_is_ok(&r) && move && done.from.n) {
+        imap_say(s, "* OK [COPYUID %u %s %s] Moved UIDs.", validity, buf_cstr(&from_set), buf_cstr(&to_set));
+        r = mailbox_expunge(s->mailbox, done.from.items, done.from.n);
+    }
+    bool any = done.from.n > 0;
+    VEC_FREE(&done.from);
+    VEC_FREE(&done.to);
+    if (!result_is_ok(&r))
+        return imap_no(s, "[SERVERBUG] %s", r.text);
+    if (move || !any)
+        return imap_ok(s, false, "%s completed.", move ? "Move" : "Copy");
+    return imap_ok(s, false, "[COPYUID %u %s %s] Copy completed.", validity, buf_cstr(&from_set), buf_cstr(&to_set));
+}
+
+enum imap_verdict imap_copy(struct imap *s, struct imap_cursor *c)
+{
+    return copy_or_move(s, c, false);
+}
+
+enum imap_verdict imap_move(struct imap *s, struct imap_cursor *c)
+{
+    return copy_or_move(s, c, true);
+}
