@@ -186,9 +186,11 @@ static int start(struct run *r, struct arena *a, const int in[2], const int out[
 {
     const struct msg_user_delivery *t = r->t;
     const char **env = ARENA_ARRAY(a, const char *, t->n_environment + 1);
-    memcpy(env, t->environment, t->n_environment * sizeof *env);
+    for (size_t i = 0; i < t->n_environment; i++)
+        env[i] = t->environment[i];
     const char **argv = ARENA_ARRAY(a, const char *, t->n_argv + strlen(t->target) / 2 + 4);
-    memcpy(argv, t->argv, t->n_argv * sizeof *argv);
+    for (size_t i = 0; i < t->n_argv; i++)
+        argv[i] = t->argv[i];
     if (t->n_argv == 0 && !command_needs_shell(t->target)) {
         struct slice rest = slice_of(t->target), word;
         for (size_t n = 0; slice_token(&rest, " \t", &word); n++)

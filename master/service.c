@@ -26,6 +26,7 @@ static const struct {
     {"verify", "addresses are not probed yet"},
     {"dnsblog", "postscreen's tests are not there yet"},
     {"postscreen", "the tests before the greeting are not there yet"},
+    {"postlogd", "daemons write the log file by themselves"},
     {"qmqpd", "QMQP is not served"},
     {"nqmgr", "qmgr is the queue manager"},
     {"oqmgr", "qmgr is the queue manager"},

@@ -233,7 +233,7 @@ enum anvil_op {
     F(STR, remote_addr, 64)                                                           \
     F(STR, local_addr, 64)                                                            \
     F(BOOL, tls, 0)                                                                   \
-    F(BOOL, trusted, 0)       /* from one of login_trusted_networks */                 \
+    F(BOOL, trusted, 0)       /* from one of login_trusted_networks */                \
     F(STR, method, 40)        /* "PLAIN", for the log */                              \
     F(STR, tag, 200)          /* IMAP: of the LOGIN or AUTHENTICATE to be answered */ \
     F(BYTES, buffered, 65536) /* what the client sent already */                      \

@@ -30,7 +30,7 @@ static void takes_words(void **state)
     ARENA_AUTO a = arena_new();
     struct imap_cursor c = {SLICE("a1 login {3}\r\nx\ny \"q\\\"\\\\\" (\\Seen $a) 42"), a};
     struct slice s;
-    uint32_t n;
+    uint32_t n = 0;
     assert_true(imap_tag(&c, &s) && imap_space(&c) && imap_word(&c, "LOGIN") && imap_space(&c));
     assert_true(imap_astring(&c, &s) && slice_eq(s, SLICE("x\ny")));
     assert_true(imap_space(&c) && imap_astring(&c, &s) && slice_eq(s, SLICE("q\"\\")));
