@@ -9,7 +9,7 @@ pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 find_library(LMDB_LIBRARY lmdb REQUIRED)
 find_library(CRYPT_LIBRARY crypt REQUIRED)
 
-add_compile_options(-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2
+add_compile_options(-Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2
   -Wno-format-nonliteral -Wno-unused-parameter -fno-omit-frame-pointer -fstack-protector-strong)
 if(MERPATI_WERROR)
   add_compile_options(-Werror)

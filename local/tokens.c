@@ -45,6 +45,15 @@ static void skip_comment(struct slice *r)
 static void take_word(struct slice *r, struct buf *out)
 {
     bool rest_of_line = *r->p == '|';
+    struct slice after = slice_make(r->p + 1, r->n - 1);
+    while (rest_of_line && after.n && (*after.p == ' ' || *after.p == '\t'))
+        after.p++, after.n--;
+    if (rest_of_line && after.n && *after.p == '"') { /* |"command with blanks", as .forward files have it */
+        buf_putc(out, '|');
+        *r = after;
+        take_quoted(r, out);
+        return;
+    }
     while (r->n > 0 && *r->p != ',' && *r->p != '\n') {
         if (*r->p == '"' && !rest_of_line) {
             take_quoted(r, out);

@@ -34,6 +34,8 @@ static void lists(void **state)
            many);
     const struct token command[] = {{TOKEN_COMMAND, "prog \"a b\" (c)", false}, {TOKEN_ADDRESS, "x", false}};
     expect("|prog \"a b\" (c)\nx", 2, command);
+    const struct token quoted[] = {{TOKEN_COMMAND, "cat >/x y", false}, {TOKEN_ADDRESS, "x", false}};
+    expect("|\"cat >/x y\", x", 2, quoted);
     expect("", 0, NULL);
     expect("# only\n\n , ", 0, NULL);
     expect("\"", 0, NULL);

@@ -61,7 +61,8 @@ def test_curl_smtp_imap_pop3(instance, tmp_path):
     credentials = ("-u", f"bob:{i.users['bob']}")
     for url in (f"imaps://127.0.0.1:{i.port['imaps']}/INBOX;MAILINDEX=1", f"pop3s://127.0.0.1:{i.port['pop3s']}/1"):
         text = run("curl", "-sS", "-k", *credentials, url)
-        assert text.replace("\r\n", "\n").endswith(MESSAGE), url
+        head, _, body = text.replace("\r\n", "\n").partition("\n\n")
+        assert body == MESSAGE.partition("\n\n")[2] and "\nSubject: from a client\n" in head, url
     assert "EXISTS" in run("curl", "-sS", "-k", *credentials, f"imaps://127.0.0.1:{i.port['imaps']}/", "-X", "EXAMINE INBOX")
     assert "INBOX" in run("curl", "-sS", "-k", *credentials, f"imaps://127.0.0.1:{i.port['imaps']}/")
 
@@ -103,7 +104,7 @@ def test_fetchmail(instance, tmp_path):
     for protocol, port in (("imap", "imaps"), ("pop3", "pop3s")):
         box = tmp_path / protocol
         rc = tmp_path / "fetchmailrc"
-        rc.write_text(f"poll 127.0.0.1 protocol {protocol} port {i.port[port]} user bob password \"{i.users['bob']}\" ssl sslproto auto no sslcertck "
+        rc.write_text(f"poll 127.0.0.1 protocol {protocol} port {i.port[port]} user bob password \"{i.users['bob']}\" ssl sslproto 'auto' no sslcertck "
                       f"fetchall keep mda \"cat >>{box}\"\n")
         rc.chmod(0o600)
         run("fetchmail", "-f", rc, "--pidfile", tmp_path / "pid", env=dict(os.environ, HOME=str(tmp_path), FETCHMAILHOME=str(tmp_path)))
@@ -137,7 +138,7 @@ def test_mbsync_both_ways(instance, tmp_path):
     put(i, 3)
     (tmp_path / "rc").write_text(textwrap.dedent(f"""
         IMAPAccount one
-        Host 127.0.0.1
+        Host localhost
         Port {i.port['imaps']}
         User bob
         Pass {i.users['bob']}
