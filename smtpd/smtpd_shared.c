@@ -186,7 +186,7 @@ void smtpd_shared_start(void)
     smtpd_shared.qmgr = ipc_pool_new("private/qmgr", 1);
     if (!smtpd_params.smtpd_sasl_auth_enable)
         return;
-    if (!str_eq_fold(smtpd_params.smtpd_sasl_type, "dovecot"))
+    if (conf_origin(daemon_env->conf, "smtpd_sasl_type") && !str_eq_fold(smtpd_params.smtpd_sasl_type, "dovecot"))
         log_info("smtpd_sasl_type = %s: the auth service is asked with the dovecot protocol",
                  smtpd_params.smtpd_sasl_type);
     smtpd_shared.sasl = sasl_service_new(strcmp(path, "smtpd") == 0 ? "private/auth" : path);
