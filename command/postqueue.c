@@ -11,7 +11,7 @@
 #include "lib/conf/common.h"
 #include "lib/map/match_list.h"
 #include "lib/queue/queue.h"
-#include "support/showq/queue_report.h"
+#include "lib/queue/queue_report.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -220,7 +220,7 @@ static struct conf *load(const char *dir, struct common_params *p)
     if (!c || !conf_bind(c, common_param_table, common_param_count, p, &err))
         die(EX_CONFIG, "%s", buf_cstr(&err));
     const char *names = conf_value(c, "hash_queue_names", &err), *depth = conf_value(c, "hash_queue_depth", &err);
-    queue_set_hashing(names ? names : "deferred, defer", depth ? atoi(depth) : 1);
+    queue_set_hashing(names ? names : "deferred, defer", depth ? (int)strtol(depth, NULL, 10) : 1);
     if (chdir(p->queue_directory) != 0)
         die(EX_UNAVAILABLE, "chdir %s: %s", p->queue_directory, strerror(errno));
     return c;

@@ -143,9 +143,9 @@ static void worker_ended(struct worker *w, int status)
     bool failed = WIFSIGNALED(status) || WEXITSTATUS(status);
     if (!master.stopping)
         report_end(w, status);
-    /* A program that fails as soon as it starts would be started without end. A kill from outside is no such failure.
-     */
-    if (failed && !WIFSIGNALED(status) && !master.stopping && !w->draining &&
+    /* A program that fails as soon as it starts would be started without end. A kill by hand is no such failure. */
+    bool by_hand = WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
+    if (failed && !by_hand && !master.stopping && !w->draining &&
         clock_mono() - w->started < HEALTHY_AFTER_SECONDS * NSEC_PER_SEC) {
         log_warn("%s: bad command startup -- throttling", s->program);
         s->throttled_until = deadline_in(master.params.service_throttle_time);

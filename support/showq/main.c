@@ -4,7 +4,7 @@
 #include "lib/base/log.h"
 #include "lib/daemon/daemon.h"
 #include "lib/queue/queue.h"
-#include "support/showq/queue_report.h"
+#include "lib/queue/queue_report.h"
 
 static struct showq_params {
 /* clang-format off */

@@ -12,7 +12,8 @@ def broken(tmp_path_factory, change, **settings):
     i = Instance(tmp_path_factory.mktemp("broken"), **settings)
     change(i)
     p = i.start(check=False)
-    said = p.stdout + p.stderr + i.log_tail(30)
+    checked = i.run("merpati", "-c", i.conf, "check", check=False)
+    said = p.stdout + p.stderr + i.log_tail(30) + checked.stdout + checked.stderr
     i.stop()
     return i, p.returncode, said
 

@@ -1,5 +1,5 @@
 /* queue_report.c - see queue_report.h. */
-#include "support/showq/queue_report.h"
+#include "lib/queue/queue_report.h"
 
 #include "lib/base/mem.h"
 #include "lib/queue/queue.h"

@@ -1,5 +1,5 @@
 /* queue_report_test.c - the bytes that go to postqueue. */
-#include "support/showq/queue_report.h"
+#include "lib/queue/queue_report.h"
 
 #include "lib/queue/queue.h"
 
