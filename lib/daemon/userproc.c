@@ -7,12 +7,14 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/daemon/daemon.h"
+#include "lib/daemon/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -150,6 +152,12 @@ static void child_begin(const struct userproc_config *config, int control, uid_t
     signal(SIGPIPE, SIG_IGN);
     if (!become_user(uid, gid, name)) {
         log_error("cannot become user %u: %s", (unsigned)uid, strerror(errno));
+        log_flush();
+        _exit(1);
+    }
+    BUF_AUTO err = BUF(300);
+    if (config->confined && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !sandbox_filter(NEEDS_MAIL_WRITE, &err))) {
+        log_error("cannot confine a process of user %u: %s", (unsigned)uid, err.len ? buf_cstr(&err) : strerror(errno));
         log_flush();
         _exit(1);
     }

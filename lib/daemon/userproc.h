@@ -14,7 +14,8 @@ struct userproc_config {
     void (*orphaned)(void);
     int64_t idle_seconds;    /* kept warm without any connection */
     unsigned most_processes; /* past that, idle ones end first, then the call waits */
-    int64_t rlimit_as;       /* bytes, 0 none */
+    bool confined; /* no new privileges, no processes, no network sockets of its own: not where users' commands run */
+    int64_t rlimit_as; /* bytes, 0 none */
 };
 struct userproc_pool;
 struct userproc_pool *userproc_pool_new(const struct userproc_config *c);

@@ -24,7 +24,8 @@ void spawn_start(const struct spawn_settings *s)
                                 .start = spawn_child_start,
                                 .orphaned = spawn_child_orphaned,
                                 .idle_seconds = p->session_process_idle_time,
-                                .most_processes = (unsigned)p->session_process_limit};
+                                .most_processes = (unsigned)p->session_process_limit,
+                                .confined = true};
     spawn_child_setup(s);
     processes = userproc_pool_new(&c);
     log_set_tag(p->login_log_tag);

@@ -62,7 +62,7 @@ struct fiber {
 #endif
 };
 
-/* `fibers` is found by the gdb helper (tools/gdb_fibers.py) under this name. */
+/* The fibers of this thread. */
 static struct {
     struct list all, ready, batch, free_stacks;
     size_t count, free_count;

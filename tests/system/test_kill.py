@@ -8,7 +8,7 @@ from instance import LONG
 from test_load import send_numbered
 
 DAEMONS = ("smtpd", "cleanup", "qmgr", "trivial-rewrite", "virtual", "smtp", "pickup", "bounce", "anvil")
-ROUNDS = int(os.environ.get("MERPATI_KILL_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("MERPATI_KILL_ROUNDS", "50"))
 
 
 class Load:
