@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 static struct userproc_pool *pool;
+static uid_t own; /* this process's user */
 
 #define READ_MAX ((size_t)1000000)
 
@@ -70,6 +71,7 @@ static void serve(struct ipc_conn *c)
 {
     struct arena *a = arena_new();
     struct msg_user_delivery t;
+    ipc_conn_lockstep(c);
     while (ipc_recv(c, &ipc_type_user_delivery, a, &t, DEADLINE_NEVER) == IPC_OK) {
         /* the prefix points into the connection's buffer, which nobody touches until the answer */
         struct read_job j = {.t = &t, .data = BUF(READ_MAX)};
@@ -102,13 +104,14 @@ void task_pool_open(const char *name)
                                 .idle_seconds = 100,
                                 .most_processes = (unsigned)local_params.local_process_limit};
     pool = userproc_pool_new(&c);
+    own = geteuid();
     agent_configure(&daemon_env->common);
 }
 
 struct result task_run_as(uid_t uid, gid_t gid, const char *user, const struct msg_user_delivery *t, struct arena *a,
                           int64_t deadline)
 {
-    if (geteuid() != 0 || uid == geteuid())
+    if (own != 0 || uid == own)
         return perform(t);
     struct ipc_conn *c = userproc_take(pool, uid, gid, user, deadline);
     if (c == NULL)
@@ -131,7 +134,7 @@ int task_read_as(uid_t uid, gid_t gid, const char *user, const char *kind, const
                  struct slice *data)
 {
     struct msg_user_delivery t = {.kind = kind, .target = path, .file = -1};
-    if (geteuid() != 0 || uid == geteuid()) {
+    if (own != 0 || uid == own) {
         struct read_job j = {.t = &t, .data = BUF(READ_MAX)};
         thread_run(run_read, &j);
         *data = slice_make(arena_slice(a, buf_slice(&j.data)), j.data.len);

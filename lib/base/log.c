@@ -6,6 +6,7 @@
 #include "lib/base/mem.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,20 +82,36 @@ static const char *time_stamp(void)
     return state.stamp;
 }
 
+static pid_t pid; /* 0: not asked yet; the C library asks the kernel each time */
+
+static void forget_pid(void)
+{
+    pid = 0;
+}
+
+static pid_t own_pid(void)
+{
+    static bool told;
+    if (!told)
+        told = pthread_atfork(NULL, NULL, forget_pid) == 0;
+    if (pid == 0 && told)
+        pid = getpid();
+    return told ? pid : getpid();
+}
+
 static void add_line(enum log_level level, const char *text)
 {
     static const int priority[] = {LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERR, LOG_CRIT, LOG_CRIT};
-    pid_t pid = getpid();
     struct buf *b = &state.lines;
     switch (state.sink) {
     case LOG_SINK_STDERR:
         buf_printf(b, "%s: %s\n", state.tag, text);
         break;
     case LOG_SINK_FD:
-        buf_printf(b, "%s %s %s[%d]: %s\n", time_stamp(), state.host, state.tag, (int)pid, text);
+        buf_printf(b, "%s %s %s[%d]: %s\n", time_stamp(), state.host, state.tag, (int)own_pid(), text);
         break;
     case LOG_SINK_SYSLOG:
-        buf_printf(b, "<%d>%s %s[%d]: %s", LOG_MAIL | priority[level], time_stamp(), state.tag, (int)pid, text);
+        buf_printf(b, "<%d>%s %s[%d]: %s", LOG_MAIL | priority[level], time_stamp(), state.tag, (int)own_pid(), text);
         buf_putc(b, '\0');
         break;
     }

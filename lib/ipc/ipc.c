@@ -24,6 +24,7 @@ struct ipc_conn {
     int fds[FDS_WAITING];
     unsigned n_fds;
     bool drained;
+    bool lockstep;
     struct list idle; /* in a pool */
 };
 
@@ -56,6 +57,11 @@ void ipc_conn_free(struct ipc_conn **cp)
     buf_fini(&c->out);
     free(c);
     *cp = NULL;
+}
+
+void ipc_conn_lockstep(struct ipc_conn *c)
+{
+    c->lockstep = true;
 }
 
 int ipc_conn_fd(const struct ipc_conn *c)
@@ -292,8 +298,10 @@ static enum ipc_status receive_frame(struct ipc_conn *c, uint32_t *id, size_t *b
             if (*body > FRAME_MAX)
                 return IPC_BROKEN;
             need += *body;
-            if (have >= need)
+            if (have >= need) {
+                c->drained |= c->lockstep && have == need;
                 return IPC_OK;
+            }
         }
         enum ipc_status st = receive_some(c, need, deadline);
         if (st != IPC_OK)

@@ -20,6 +20,9 @@ const char *ipc_strerror(enum ipc_status s);
 /* Takes the descriptor over. */
 struct ipc_conn *ipc_conn_new(int fd);
 void ipc_conn_free(struct ipc_conn **c); /* closes */
+/* The other end sends one message and waits for the answer: after a message nothing more is to come, so none is looked
+ * for. */
+void ipc_conn_lockstep(struct ipc_conn *c);
 int ipc_conn_fd(const struct ipc_conn *c);
 /* Appends a frame to the output; ipc_flush sends (so that several frames cost one system call). A frame with a
  * descriptor is flushed at once. The descriptor is not closed. */

@@ -170,6 +170,7 @@ void agent_serve(struct ipc_conn *c, void (*deliver)(struct agent_delivery *d))
     struct arena *a = arena_new();
     enum ipc_status st = IPC_OK;
     const struct ipc_type *t;
+    ipc_conn_lockstep(c);
     while (st == IPC_OK && ipc_await_request(c) && (t = ipc_next_type(c, &st, DEADLINE_NEVER)) != NULL) {
         st = t == &ipc_type_deliver_request ? serve_one(c, a, deliver) : IPC_BROKEN;
         arena_reset(a);

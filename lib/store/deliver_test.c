@@ -1,5 +1,6 @@
 /* Deliveries into Maildirs, mboxes and files of a temporary folder. */
 #include "lib/base/buf.h"
+#include "lib/rt/fiber.h"
 #include "lib/store/deliver.h"
 
 /* clang-format off */
@@ -58,12 +59,74 @@ static void maildir(void **state)
     for (struct dirent *e; (e = readdir(d)) != NULL;)
         if (e->d_name[0] != '.') {
             count++;
-            assert_non_null(strstr(e->d_name, ".V"));
+            assert_non_null(strstr(e->d_name, ".M"));
             snprintf(file, sizeof file, "%s/new/%s", path, e->d_name);
             check_file(file, "Delivered-To: a@b\nSubject: x\n\nFrom me\nFrom\n From you\nFro");
         }
     closedir(d);
     assert_int_equal(count, 3);
+}
+
+/* ---- many at the same time ---- */
+
+enum { TOGETHER = 200, MAILBOXES = 7 };
+static struct {
+    unsigned left, delivered, refused;
+    struct waitq over;
+} crowd;
+
+static void one_of_many(void *arg)
+{
+    static unsigned n;
+    unsigned mine = n++;
+    char path[300];
+    struct store_source m = source();
+    snprintf(path, sizeof path, "%s/many/%u", dir, mine % MAILBOXES);
+    if (mine % 50 == 3)
+        m.size += 100; /* the source is too short: the others get theirs all the same */
+    struct result r = store_deliver_maildir(path, &m, 0);
+    if (r.outcome == OUTCOME_OK)
+        crowd.delivered++;
+    else
+        crowd.refused++;
+    if (--crowd.left == 0)
+        waitq_wake_all(&crowd.over);
+}
+
+static void start_many(void *arg)
+{
+    waitq_init(&crowd.over);
+    crowd.left = TOGETHER;
+    for (int i = 0; i < TOGETHER; i++)
+        fiber_start("delivery", one_of_many, NULL);
+    assert_int_equal(waitq_wait(&crowd.over, deadline_in(60)), WAIT_OK);
+}
+
+static unsigned count_files(const char *path)
+{
+    unsigned count = 0;
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        count += e->d_name[0] != '.';
+    closedir(d);
+    return count;
+}
+
+static void many_together(void **state)
+{
+    unsigned found = 0;
+    loop_run("test", start_many, NULL);
+    assert_int_equal(crowd.delivered, TOGETHER - TOGETHER / 50);
+    assert_int_equal(crowd.refused, TOGETHER / 50);
+    for (int i = 0; i < MAILBOXES; i++) {
+        char path[300];
+        snprintf(path, sizeof path, "%s/many/%d/new", dir, i);
+        found += count_files(path);
+        snprintf(path, sizeof path, "%s/many/%d/tmp", dir, i);
+        assert_int_equal(count_files(path), 0);
+    }
+    assert_int_equal(found, crowd.delivered);
 }
 
 static void mbox(void **state)
@@ -128,7 +191,8 @@ static void remove_tree(const char *path)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(maildir), cmocka_unit_test(mbox), cmocka_unit_test(plain_file)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(maildir), cmocka_unit_test(many_together),
+                                       cmocka_unit_test(mbox), cmocka_unit_test(plain_file)};
     char path[300];
     if (mkdtemp(dir) == NULL)
         return 1;

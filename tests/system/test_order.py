@@ -7,11 +7,11 @@ from clients import Smtp
 from instance import LONG
 
 
-def trace(i, names, path):
+def trace(i, names, path, also="fsync"):
     pids = [str(p) for p, n in i.pids().items() if n in names]
     assert pids, f"none of {names} runs"
     p = subprocess.Popen(["strace", "-f", "-y", "-s", "300", "-ttt", "-e",
-                          "trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,sendto,sendmsg,write,writev,pwrite64,pwritev",
+                          f"trace={also},fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,sendto,sendmsg,write,writev,pwrite64,pwritev",
                           "-o", str(path), *[x for pid in pids for x in ("-p", pid)]], stderr=subprocess.PIPE, text=True)
     for line in p.stderr:
         if "attached" in line:
@@ -25,7 +25,7 @@ def calls(path):
     for line in path.read_text(errors="replace").splitlines():
         pid, at, text = line.split(None, 2)
         if text.endswith("<unfinished ...>"):
-            open_calls[pid] = text[: -len("<unfinished ...>")]
+            open_calls[pid] = text[: -len("<unfinished ...>")].rstrip()
             continue
         m = re.match(r"<\.\.\. \w+ resumed>\s?(.*)", text)
         if m:
