@@ -55,7 +55,7 @@ void expand_start(void)
     MEM_AUTO char *path = mem_printf("private/%s", local_params.rewrite_service_name);
     rewriter = rewrite_client_new(path, 2);
     forward_open(local_params.cleanup_service_name);
-    task_pool_open("local");
+    task_pool_open("local", false);
 }
 
 static struct result fine(void)

@@ -236,7 +236,7 @@ static void request(struct ipc_conn *c)
 
 static void start(void)
 {
-    task_pool_open("pipe");
+    task_pool_open("pipe", false);
 }
 
 int main(int argc, char **argv)

@@ -6,6 +6,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/daemon/daemon.h"
+#include "lib/daemon/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -97,10 +98,30 @@ static void serve(struct ipc_conn *c)
     ipc_conn_free(&c);
 }
 
-void task_pool_open(const char *name)
+/* In the user's process, once. */
+static void keep_to_mailboxes(void)
+{
+    const char *folders[100];
+    size_t n = 0;
+    ARENA_AUTO a = arena_new();
+    struct slice rest = slice_of(local_params.virtual_mailbox_folders), word;
+    while (n < sizeof folders / sizeof *folders && slice_token(&rest, ", \t\r\n", &word))
+        folders[n++] = arena_slice(a, word);
+    for (size_t i = 0; i < n; i++)
+        if (access(folders[i], F_OK) != 0) { /* it may come, and rules are for what is there now */
+            log_warn("deliveries are not held to virtual_mailbox_folders: %s: %s", folders[i], strerror(errno));
+            return;
+        }
+    if (n > 0 && !sandbox_files_beneath(folders, n))
+        log_warn("deliveries are not held to virtual_mailbox_folders: Landlock: %s", strerror(errno));
+}
+
+void task_pool_open(const char *name, bool confined)
 {
     struct userproc_config c = {.name = name,
                                 .serve = serve,
+                                .start = confined ? keep_to_mailboxes : NULL,
+                                .confined = confined,
                                 .idle_seconds = 100,
                                 .most_processes = (unsigned)local_params.local_process_limit};
     pool = userproc_pool_new(&c);

@@ -115,6 +115,23 @@ static int files_ruleset(const struct daemon *d, const struct common_params *p)
     return ruleset;
 }
 
+bool sandbox_files_beneath(const char *const *folders, size_t n)
+{
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    if (abi < 2) { /* the first kernels with Landlock forbid every rename to another folder */
+        errno = EOPNOTSUPP;
+        return false;
+    }
+    __u64 write = FS_WRITE | newer_fs_rights(abi);
+    struct ruleset_with_net attr = {.handled_access_fs = FS_READ | write | FS_EXEC | FS_DEVICES};
+    FD_AUTO ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr.handled_access_fs, 0);
+    if (ruleset < 0)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        allow_beneath(ruleset, folders[i], FS_READ | write);
+    return syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
+}
+
 /* ---- user and root directory ---- */
 
 static const struct passwd *user_of(const struct daemon *d, const struct common_params *p, struct buf *err)
