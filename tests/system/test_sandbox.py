@@ -25,7 +25,7 @@ def role(pid, name):
 def busy(instance):
     if not AS_ROOT:
         pytest.skip("needs root: without it every daemon runs as the caller")
-    i = instance(transport_maps="inline:{ {gone.test=error:5.1.1 no} }", relayhost="[127.0.0.1]:9", smtpd_reject_unlisted_recipient="no", smtpd_client_connection_rate_limit=1000)
+    i = instance(transport_maps="inline:{ {gone.test=error:5.1.1 no} }", relayhost="[127.0.0.1]:9", smtpd_reject_unlisted_recipient="no", smtpd_client_connection_rate_limit=1000, smtpd_client_event_limit_exceptions="")
     submit(i, recipients=("bob@example.test", "x@gone.test", "y@far.test"))
     i.wait_delivered()
     i.log.wait("status=deferred")
