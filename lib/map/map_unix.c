@@ -1,24 +1,29 @@
 /* map_unix.c - unix:passwd.byname and unix:group.byname. What the system answers is kept for a few seconds: every
- * recipient of local mail is asked for here. */
+ * recipient of local mail is asked for here. A daemon in a chroot cannot ask the system; it reads /etc/passwd or
+ * /etc/group through the folder that was opened before. */
 #include "lib/map/map_private.h"
 #include "lib/rt/fiber.h"
 
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define KEEP_SECONDS 5
 #define KEEP_MAX 4096
 
 struct unix_table {
     bool group;
-    struct hash *seen; /* name to its line; "" for none */
+    struct map_file file; /* for a chroot */
+    struct hash *seen;    /* name to its line; "" for none */
     int64_t forget_at;
 };
 
 struct question {
     bool group;
+    struct map_file *file;
     const char *key;
     struct buf answer;
     int error;
@@ -37,9 +42,49 @@ static void answer_group(struct question *q, const struct group *gr)
         buf_printf(&q->answer, "%s%s", m == gr->gr_mem ? "" : ",", *m);
 }
 
+static void read_users(struct question *q, FILE *f, char *space, size_t size)
+{
+    struct passwd pw, *at;
+    while ((q->error = fgetpwent_r(f, &pw, space, size, &at)) == 0)
+        if (strcmp(pw.pw_name, q->key) == 0) {
+            answer_passwd(q, &pw);
+            return;
+        }
+}
+
+static void read_groups(struct question *q, FILE *f, char *space, size_t size)
+{
+    struct group gr, *at;
+    while ((q->error = fgetgrent_r(f, &gr, space, size, &at)) == 0)
+        if (strcmp(gr.gr_name, q->key) == 0) {
+            answer_group(q, &gr);
+            return;
+        }
+}
+
+static void ask_file(struct question *q)
+{
+    int fd = map_file_open(q->file);
+    FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (!f) {
+        q->error = errno == ENOENT ? EIO : errno;
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    enum { LINE_MOST = 1 << 20 };
+    MEM_AUTO char *space = mem_alloc(LINE_MOST);
+    q->group ? read_groups(q, f, space, LINE_MOST) : read_users(q, f, space, LINE_MOST);
+    fclose(f);
+}
+
 static void ask_system(void *arg)
 {
     struct question *q = arg;
+    if (access(q->file->path, F_OK) != 0) {
+        ask_file(q);
+        return;
+    }
     for (size_t size = 4096; size <= (size_t)1 << 22; size *= 4) {
         MEM_AUTO char *space = mem_alloc(size);
         struct passwd pw, *found_pw = NULL;
@@ -62,6 +107,7 @@ static bool unix_open(struct map *m, struct buf *err)
     m->state = t;
     t->seen = hash_new();
     t->group = strcmp(m->name, "group.byname") == 0;
+    map_file_init(&t->file, t->group ? "/etc/group" : "/etc/passwd");
     if (t->group || strcmp(m->name, "passwd.byname") == 0)
         return true;
     buf_printf(err, "%s: expected unix:passwd.byname or unix:group.byname", m->title);
@@ -98,7 +144,7 @@ static enum map_status unix_lookup(struct map *m, const char *key, struct buf *o
     if (line)
         return tell(line, out);
     MEM_AUTO char *copy = mem_strdup(key);
-    struct question q = {.group = t->group, .key = copy, .answer = BUF((size_t)1 << 20)};
+    struct question q = {.group = t->group, .file = &t->file, .key = copy, .answer = BUF((size_t)1 << 20)};
     thread_run(ask_system, &q);
     if (!means_none(q.error)) {
         buf_fini(&q.answer);
@@ -113,6 +159,7 @@ static void unix_close(struct map *m)
 {
     struct unix_table *t = m->state;
     hash_free(&t->seen, free);
+    map_file_fini(&t->file);
     free(t);
 }
 

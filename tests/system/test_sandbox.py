@@ -3,6 +3,7 @@ import os, pwd, subprocess
 
 import pytest
 
+from clients import Smtp
 from instance import AS_ROOT
 from test_mailflow import imap_fetch, pop3_fetch, submit
 
@@ -59,3 +60,13 @@ def test_no_daemon_opens_what_is_outside_its_reach(busy):
     lines = [l.split() for l in p.stdout.splitlines() if l.startswith("sandbox ")]
     assert {l[1] for l in lines} >= {"smtpd", "smtp", "cleanup", "qmgr", "pickup", "bounce", "trivial-rewrite", "imapd", "pop3d"}, p.stdout
     assert all(l[-1] == "denied" for l in lines), p.stdout
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="needs root: without it nothing is chrooted")
+def test_system_users_are_known_in_the_chroot(instance):
+    i = instance(mydestination="localhost, sys.test", alias_maps="")
+    s = Smtp(i.port["smtp"])
+    s.cmd("EHLO x.test")
+    assert s.cmd("MAIL FROM:<a@x.test>")[0] == 250
+    assert s.cmd("RCPT TO:<root@sys.test>")[0] == 250
+    assert s.cmd("RCPT TO:<no-such-user@sys.test>")[0] == 550
