@@ -128,17 +128,22 @@ static int signal_master(struct merpati *m, int signo, const char *text)
     return 1;
 }
 
-static int stop(struct merpati *m)
+static int end(struct merpati *m, int signo, const char *text)
 {
-    int pid = merpati_master_pid(m), rc = signal_master(m, SIGTERM, "stopping the Postfix mail system");
+    int pid = merpati_master_pid(m), rc = signal_master(m, signo, text);
     for (int i = 0; rc == 0 && i < STOP_TRIES && merpati_master_pid(m) == pid; i++)
         poll(NULL, 0, STOP_LOOK_MS);
     return rc;
 }
 
+static int stop(struct merpati *m)
+{
+    return end(m, SIGTERM, "stopping the Postfix mail system");
+}
+
 static int stop_at_once(struct merpati *m)
 {
-    return signal_master(m, SIGTERM, "aborting the Postfix mail system");
+    return end(m, SIGQUIT, "aborting the Postfix mail system");
 }
 
 static int reload(struct merpati *m)

@@ -189,8 +189,13 @@ void listener_close(struct supervised *s, bool remove_paths)
 {
     for (int i = 0; i < s->n_fds; i++) {
         close(s->fds[i]);
-        if (s->paths[i] && remove_paths)
+        if (s->paths[i] && remove_paths) {
             unlink(s->paths[i]);
+            if (!s->service.is_private && s->service.type != SERVICE_FIFO) {
+                MEM_AUTO char *inside = mem_printf("private/%s", s->service.name);
+                unlink(inside);
+            }
+        }
         free(s->paths[i]);
         s->paths[i] = NULL;
     }

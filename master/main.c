@@ -4,8 +4,8 @@
  * client is refused while a daemon is started again. A service is started by its first client; the queue manager at
  * once. A daemon that dies is started again; one that fails as it starts is left alone for service_throttle_time.
  *
- * Signals: HUP reads the configuration again (daemons finish what they have, new ones take over), TERM ends everything
- * within seconds.
+ * Signals: HUP reads the configuration again (daemons finish what they have, new ones take over), TERM and INT end
+ * everything within seconds, QUIT at once.
  *
  * The command merpati(1) starts and stops it. The environment variable MERPATI_READY names a descriptor on which the
  * command waits for "ready", or reads why not. */
@@ -145,6 +145,21 @@ static void stop_fiber(void *arg)
     _exit(0);
 }
 
+/* At once: nobody is asked. What was acknowledged is on stable storage, as after a power cut. */
+static void on_quit(int signo)
+{
+    log_info("aborting on signal %d", signo);
+    log_flush();
+    services_close();
+    unlink("pid/master.pid");
+    worker_signal_all(SIGKILL);
+    /* Processes of users are of our group, unless that is the terminal's; commands of users have sessions of their own,
+     * and end by themselves. */
+    if (getpgrp() == getpid())
+        kill(0, SIGKILL);
+    _exit(0);
+}
+
 static void on_terminate(int signo)
 {
     if (master.stopping)
@@ -161,6 +176,7 @@ static void first_fiber(void *arg)
     loop_on_signal(SIGHUP, on_hangup);
     loop_on_signal(SIGTERM, on_terminate);
     loop_on_signal(SIGINT, on_terminate);
+    loop_on_signal(SIGQUIT, on_quit);
     services_start();
     log_info("daemon started -- version %s, configuration %s", MERPATI_VERSION, conf_dir(master.conf));
     say_ready();

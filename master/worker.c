@@ -67,6 +67,7 @@ static void child(const struct supervised *s, int status, char **argv)
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
     setenv("MAIL_CONFIG", conf_dir(master.conf), 1);
+    setenv("MERPATI_WORKER", "1", 1);
     place_descriptors(s, status);
     execv(s->program, argv);
     log_open("postfix/master", LOG_SINK_STDERR, 2);

@@ -149,6 +149,8 @@ static void accept_fiber(void *arg)
         }
     }
     io_fini(&io);
+    if (acceptor.stopped)
+        close(fd); /* who drains for an hour does not hold the port */
     forget_self();
 }
 

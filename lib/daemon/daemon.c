@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ struct start {
     int listeners;
     int64_t maxproc;
     int verbose;
+    bool of_master; /* started by master: has the status socket and the listeners */
     bool probe; /* print what the sandbox forbids, and end */
     bool check; /* read the configuration, and end */
 };
@@ -100,6 +102,37 @@ static void load_configuration(const struct daemon *d, struct start *s)
         log_fatal("%s", buf_cstr(&err));
 }
 
+/* ---- descriptors ---- */
+
+static bool is_unix_stream(int fd)
+{
+    int domain = 0, type = 0;
+    socklen_t n = sizeof domain, m = sizeof type;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 && domain == AF_UNIX &&
+           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &m) == 0 && type == SOCK_STREAM;
+}
+
+static bool is_service(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && (S_ISSOCK(st.st_mode) || S_ISFIFO(st.st_mode));
+}
+
+/* Takes what master handed over, and nothing that lay about in whatever else started us. */
+static void take_descriptors(struct start *s)
+{
+    s->of_master = getenv("MERPATI_WORKER") != NULL && is_unix_stream(STATUS_FD);
+    unsetenv("MERPATI_WORKER");
+    for (int i = 0; s->of_master && i < s->listeners; i++)
+        if (!is_service(FIRST_LISTENER + i))
+            log_fatal("descriptor %d is no socket of the service", FIRST_LISTENER + i);
+    if (!s->of_master)
+        s->listeners = 0;
+    else
+        close_range(3, STATUS_FD - 1, 0);
+    close_range(s->of_master ? (unsigned)(FIRST_LISTENER + s->listeners) : 3, ~0U, 0);
+}
+
 /* ---- life ---- */
 
 static void enter_drain(void)
@@ -139,6 +172,16 @@ static void on_terminate(int signo)
     fiber_start("stop", stop_fiber, NULL);
 }
 
+/* Master is gone: nobody would start what we leave, and the next master wants the ports and the queue. */
+static void orphan_fiber(void *arg)
+{
+    log_warn("master is gone");
+    enter_drain();
+    accept_wait_empty(deadline_in(STOP_SECONDS));
+    log_flush();
+    _exit(0);
+}
+
 /* Master speaks to a worker over the status socket: a byte is a wake-up, its end the end of master. */
 static void status_fiber(void *arg)
 {
@@ -156,8 +199,7 @@ static void status_fiber(void *arg)
             break;
     }
     io_fini(&io);
-    log_flush();
-    fiber_start("drain", drain_fiber, NULL);
+    fiber_start("orphan", orphan_fiber, NULL);
 }
 
 /* A worker without a session for max_idle ends; master starts another with the next client. */
@@ -179,7 +221,7 @@ static void first_fiber(void *arg)
     loop_at_idle(log_flush);
     loop_on_signal(SIGHUP, on_hangup);
     loop_on_signal(SIGTERM, on_terminate);
-    if (fcntl(STATUS_FD, F_GETFD) >= 0)
+    if (s->of_master)
         fiber_start("status", status_fiber, NULL);
     for (int i = 0; i < s->listeners; i++) {
         int fd = FIRST_LISTENER + i;
@@ -205,6 +247,7 @@ int daemon_main(int argc, char **argv, const struct daemon *d)
     log_open(d->name, LOG_SINK_STDERR, 2);
     read_arguments(&s, argc, argv, d);
     log_set_verbose(s.verbose);
+    take_descriptors(&s);
     env.daemon = d;
     env.service = s.service;
     env.type = s.type;

@@ -21,7 +21,11 @@ struct ipc_conn {
     size_t in_start, in_end, in_cap;
     size_t held; /* bytes of the last message, which its BYTES fields still point into */
     struct buf out;
-    int fds[FDS_WAITING];
+    uint64_t received; /* bytes in all: the place in the stream of in_end */
+    struct waiting_fd {
+        int fd;
+        uint64_t end; /* of the read that it came with, which is within its message or at that one's end */
+    } fds[FDS_WAITING];
     unsigned n_fds;
     bool drained;
     bool lockstep;
@@ -49,7 +53,7 @@ void ipc_conn_free(struct ipc_conn **cp)
     if (!c)
         return;
     for (unsigned i = 0; i < c->n_fds; i++)
-        close(c->fds[i]);
+        close(c->fds[i].fd);
     list_remove(&c->idle);
     io_fini(&c->io);
     close(c->io.fd);
@@ -198,6 +202,7 @@ enum ipc_status ipc_send(struct ipc_conn *c, const struct ipc_type *t, const voi
 
 /* ---- receiving ---- */
 
+/* Those that came with the read that ends at `received`; with the eighth that nobody took the rest is closed. */
 static void keep_fds(struct ipc_conn *c, struct msghdr *m)
 {
     for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
@@ -208,7 +213,7 @@ static void keep_fds(struct ipc_conn *c, struct msghdr *m)
             int fd;
             memcpy(&fd, CMSG_DATA(h) + i * sizeof fd, sizeof fd);
             if (c->n_fds < FDS_WAITING)
-                c->fds[c->n_fds++] = fd;
+                c->fds[c->n_fds++] = (struct waiting_fd){fd, c->received};
             else
                 close(fd);
         }
@@ -273,6 +278,7 @@ static enum ipc_status receive_some(struct ipc_conn *c, size_t need, int64_t dea
         io_attempt(&c->io, IO_READ);
         ssize_t n = recvmsg(c->io.fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
         if (n > 0) {
+            c->received += (uint64_t)n;
             if (m.msg_controllen)
                 keep_fds(c, &m);
             /* A message with a descriptor ends a read early: that is no sign of emptiness. */
@@ -353,6 +359,22 @@ void ipc_stop_awaiting(void)
         fiber_cancel(LIST_ENTRY(l, struct awaiting, link)->fiber);
 }
 
+/* The first descriptor that came with the message between two places in the stream, -1 when none did. What came before
+ * it, or beside it, nobody asked for: it is closed, so that it neither piles up nor passes for a later message's. */
+static int take_fd(struct ipc_conn *c, uint64_t start, uint64_t end, bool wanted)
+{
+    int fd = -1;
+    unsigned n = 0;
+    for (; n < c->n_fds && c->fds[n].end <= end; n++)
+        if (wanted && fd < 0 && c->fds[n].end > start)
+            fd = c->fds[n].fd;
+        else
+            close(c->fds[n].fd);
+    c->n_fds -= n;
+    memmove(c->fds, c->fds + n, c->n_fds * sizeof c->fds[0]);
+    return fd;
+}
+
 enum ipc_status ipc_recv(struct ipc_conn *c, const struct ipc_type *t, struct arena *a, void *msg, int64_t deadline)
 {
     uint32_t id;
@@ -364,10 +386,10 @@ enum ipc_status ipc_recv(struct ipc_conn *c, const struct ipc_type *t, struct ar
         return IPC_BROKEN;
     c->held = HEAD + body;
     const struct ipc_field *f = fd_field(t);
-    if (f && c->n_fds) {
-        *(int *)(void *)((char *)msg + f->offset) = c->fds[0];
-        memmove(c->fds, c->fds + 1, --c->n_fds * sizeof c->fds[0]);
-    }
+    uint64_t start = c->received - (c->in_end - c->in_start);
+    int fd = c->n_fds ? take_fd(c, start, start + c->held, f != NULL) : -1;
+    if (fd >= 0)
+        *(int *)(void *)((char *)msg + f->offset) = fd;
     return IPC_OK;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -164,12 +165,89 @@ static void calls_and_descriptors_over_a_pool(void **state)
     unlink(path);
 }
 
+static void send_with_fds(int to, const struct ipc_type *t, const void *msg, int n)
+{
+    BUF_AUTO b = BUF(10000);
+    char space[CMSG_SPACE(20 * sizeof(int))] = {0};
+    assert_true(ipc_encode(t, msg, &b));
+    uint32_t head[2] = {(uint32_t)b.len, ipc_type_id(t)};
+    struct iovec iov[2] = {{head, sizeof head}, {b.data, b.len}};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+    if (n) {
+        m.msg_control = space;
+        m.msg_controllen = CMSG_SPACE((size_t)n * sizeof(int));
+        struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+        h->cmsg_level = SOL_SOCKET;
+        h->cmsg_type = SCM_RIGHTS;
+        h->cmsg_len = CMSG_LEN((size_t)n * sizeof(int));
+        for (int i = 0; i < n; i++)
+            memcpy(CMSG_DATA(h) + (size_t)i * sizeof(int), &(int){i ? 1 : 0}, sizeof(int));
+    }
+    assert_true(sendmsg(to, &m, 0) > 0);
+}
+
+static int open_descriptors(void)
+{
+    int n = 0;
+    for (int fd = 0; fd < 1000; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* A peer sends descriptors that nobody asked for: none stays open, and none passes for another message's. */
+static void strays(void *arg)
+{
+    int pair[2], before;
+    ARENA_AUTO a = arena_new();
+    struct stat mine, wanted;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    struct ipc_conn *c = ipc_conn_new(pair[0]);
+    struct msg_anvil_request q;
+    struct msg_qmgr_new m;
+    before = open_descriptors();
+    for (int n = 1; n <= 20; n++) {
+        send_with_fds(pair[1], &ipc_type_anvil_request, &(struct msg_anvil_request){.op = 1}, n);
+        assert_int_equal(ipc_recv(c, &ipc_type_anvil_request, a, &q, deadline_in(10)), IPC_OK);
+        assert_int_equal(open_descriptors(), before);
+    }
+    /* All in the buffer at once: the strays of the first are not the second's, which has none, nor the third's. */
+    int pipes[2];
+    assert_int_equal(pipe(pipes), 0);
+    before = open_descriptors();
+    send_with_fds(pair[1], &ipc_type_anvil_request, &(struct msg_anvil_request){.op = 1}, 3);
+    send_with_fds(pair[1], &ipc_type_qmgr_new, &(struct msg_qmgr_new){.queue_id = "A", .file = -1}, 0);
+    struct ipc_conn *sender = ipc_conn_new(dup(pair[1]));
+    ipc_send(sender, &ipc_type_qmgr_new, &(struct msg_qmgr_new){.queue_id = "B", .file = pipes[0]}, deadline_in(10));
+    ipc_conn_free(&sender);
+    assert_int_equal(ipc_recv(c, &ipc_type_anvil_request, a, &q, deadline_in(10)), IPC_OK);
+    assert_int_equal(ipc_recv(c, &ipc_type_qmgr_new, a, &m, deadline_in(10)), IPC_OK);
+    assert_int_equal(m.file, -1);
+    assert_int_equal(ipc_recv(c, &ipc_type_qmgr_new, a, &m, deadline_in(10)), IPC_OK);
+    assert_true(fstat(m.file, &mine) == 0 && fstat(pipes[0], &wanted) == 0 && mine.st_ino == wanted.st_ino);
+    close(m.file);
+    assert_int_equal(open_descriptors(), before);
+    /* Of a message that was never received they go with the connection. */
+    send_with_fds(pair[1], &ipc_type_anvil_request, &(struct msg_anvil_request){.op = 1}, 8);
+    enum ipc_status st;
+    assert_ptr_equal(ipc_next_type(c, &st, deadline_in(10)), &ipc_type_anvil_request);
+    ipc_conn_free(&c);
+    assert_int_equal(open_descriptors(), before - 1);
+    close(pair[1]);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
+static void descriptors_that_nobody_asked_for(void **state)
+{
+    loop_run("strays", strays, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(message_survives_the_wire),         cmocka_unit_test(bounds_are_kept_on_both_sides),
         cmocka_unit_test(secrets_are_not_described),         cmocka_unit_test(types_have_ids_of_their_own),
-        cmocka_unit_test(calls_and_descriptors_over_a_pool),
+        cmocka_unit_test(calls_and_descriptors_over_a_pool), cmocka_unit_test(descriptors_that_nobody_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

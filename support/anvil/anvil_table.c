@@ -2,6 +2,7 @@
 #include "support/anvil/anvil_table.h"
 
 #include "lib/base/hash.h"
+#include "lib/base/list.h"
 #include "lib/base/mem.h"
 
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <time.h>
 
 struct client {
+    struct list idle; /* without connections: longest untouched first */
     char key[200];
     uint32_t connections;
     uint32_t rates[ANVIL_RATES];
@@ -22,14 +24,18 @@ struct process {
 
 struct anvil_table {
     int64_t unit;
+    size_t most;
+    struct list idle;
     struct hash *clients, *processes;
     struct anvil_peak peaks[ANVIL_RATES + 1];
 };
 
-struct anvil_table *anvil_table_new(int64_t unit)
+struct anvil_table *anvil_table_new(int64_t unit, size_t most_clients)
 {
     struct anvil_table *t = MEM_NEW(struct anvil_table);
     t->unit = unit;
+    t->most = most_clients;
+    list_init(&t->idle);
     t->clients = hash_new();
     t->processes = hash_new();
     return t;
@@ -58,21 +64,48 @@ static const char *key_of(char key[200], const char *service, const char *client
     return key;
 }
 
+static void forget(struct anvil_table *t, struct client *c)
+{
+    hash_remove(t->clients, c->key);
+    list_remove(&c->idle);
+    free(c);
+}
+
+/* NULL when the table is full of clients that are connected now. */
+static struct client *client_new(struct anvil_table *t, const char *key, int64_t now)
+{
+    if (hash_count(t->clients) >= t->most) {
+        if (list_empty(&t->idle))
+            return NULL;
+        forget(t, LIST_ENTRY(t->idle.next, struct client, idle));
+    }
+    struct client *c = MEM_NEW(struct client);
+    snprintf(c->key, sizeof c->key, "%s", key);
+    c->start = now;
+    list_init(&c->idle);
+    hash_put(t->clients, key, c);
+    return c;
+}
+
 /* With its rates, if the time unit is over, begun anew. */
 static struct client *client_of(struct anvil_table *t, const char *key, int64_t now)
 {
     struct client *c = hash_get(t->clients, key);
-    if (!c) {
-        c = MEM_NEW(struct client);
-        snprintf(c->key, sizeof c->key, "%s", key);
-        c->start = now;
-        hash_put(t->clients, key, c);
-    }
+    if (!c && !(c = client_new(t, key, now)))
+        return NULL;
     if (now - c->start >= t->unit) {
         c->start = now;
         memset(c->rates, 0, sizeof c->rates);
     }
     return c;
+}
+
+/* After each change: where it stands among those that may be forgotten. */
+static void touch(struct anvil_table *t, struct client *c)
+{
+    list_remove(&c->idle);
+    if (!c->connections)
+        list_append(&t->idle, &c->idle);
 }
 
 static void note_peak(struct anvil_table *t, unsigned kind, uint32_t value, const struct client *c)
@@ -85,11 +118,14 @@ static void note_peak(struct anvil_table *t, unsigned kind, uint32_t value, cons
     p->when = time(NULL);
 }
 
-static uint32_t *process_count(struct anvil_table *t, pid_t pid, const char *key)
+/* Its count for this client; NULL when there is none and none is wanted. */
+static uint32_t *process_count(struct anvil_table *t, pid_t pid, const char *key, bool wanted)
 {
     char name[20];
     snprintf(name, sizeof name, "%d", (int)pid);
     struct process *p = hash_get(t->processes, name);
+    if (!p && !wanted)
+        return NULL;
     if (!p) {
         p = MEM_NEW(struct process);
         p->pid = pid;
@@ -97,7 +133,7 @@ static uint32_t *process_count(struct anvil_table *t, pid_t pid, const char *key
         hash_put(t->processes, name, p);
     }
     uint32_t *n = hash_get(p->connections, key);
-    if (!n) {
+    if (!n && wanted) {
         n = MEM_NEW(uint32_t);
         hash_put(p->connections, key, n);
     }
@@ -109,9 +145,12 @@ struct anvil_counts anvil_table_connect(struct anvil_table *t, const char *servi
 {
     char key[200];
     struct client *c = client_of(t, key_of(key, service, client), now);
+    if (!c)
+        return (struct anvil_counts){1, 1};
     c->connections++;
     c->rates[0]++;
-    ++*process_count(t, process, key);
+    touch(t, c);
+    ++*process_count(t, process, key, true);
     note_peak(t, 0, c->rates[0], c);
     note_peak(t, ANVIL_RATES, c->connections, c);
     return (struct anvil_counts){c->connections, c->rates[0]};
@@ -121,17 +160,18 @@ void anvil_table_disconnect(struct anvil_table *t, const char *service, const ch
 {
     char key[200];
     struct client *c = hash_get(t->clients, key_of(key, service, client));
-    uint32_t *n = process_count(t, process, key);
-    if (*n) {
-        --*n;
-        if (c && c->connections)
-            c->connections--;
+    uint32_t *n = process_count(t, process, key, false);
+    if (!n)
+        return;
+    if (c && c->connections) {
+        c->connections--;
+        touch(t, c);
     }
+    if (--*n)
+        return;
     char name[20];
     snprintf(name, sizeof name, "%d", (int)process);
-    struct process *p = hash_get(t->processes, name);
-    if (!*n)
-        free(hash_remove(p->connections, key));
+    free(hash_remove(((struct process *)hash_get(t->processes, name))->connections, key));
 }
 
 struct anvil_counts anvil_table_event(struct anvil_table *t, const char *service, const char *client, unsigned kind,
@@ -139,6 +179,9 @@ struct anvil_counts anvil_table_event(struct anvil_table *t, const char *service
 {
     char key[200];
     struct client *c = client_of(t, key_of(key, service, client), now);
+    if (!c)
+        return (struct anvil_counts){0, n};
+    touch(t, c);
     if (kind >= ANVIL_RATES)
         return (struct anvil_counts){c->connections, 0};
     c->rates[kind] += n;
@@ -159,8 +202,10 @@ void anvil_table_process_gone(struct anvil_table *t, pid_t process)
     while (hash_next(p->connections, &it, &key, &n)) {
         struct client *c = hash_get(t->clients, key);
         uint32_t held = *(uint32_t *)n;
-        if (c)
-            c->connections -= held < c->connections ? held : c->connections;
+        if (!c)
+            continue;
+        c->connections -= held < c->connections ? held : c->connections;
+        touch(t, c);
     }
     process_free(p);
 }
@@ -172,10 +217,8 @@ size_t anvil_table_expire(struct anvil_table *t, int64_t now)
     void *v;
     while (hash_next(t->clients, &it, &key, &v)) {
         struct client *c = v;
-        if (!c->connections && now - c->start >= t->unit) {
-            hash_remove(t->clients, c->key);
-            free(c);
-        }
+        if (!c->connections && now - c->start >= t->unit)
+            forget(t, c);
     }
     return hash_count(t->clients);
 }

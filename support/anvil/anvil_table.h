@@ -11,7 +11,9 @@ struct anvil_counts {
     uint32_t rate;        /* of the kind asked for, in this time unit */
 };
 
-struct anvil_table *anvil_table_new(int64_t unit);
+/* Of more than so many clients those are forgotten that are not connected and were silent longest; when all are
+ * connected, a new one is not counted at all. */
+struct anvil_table *anvil_table_new(int64_t unit, size_t most_clients);
 void anvil_table_free(struct anvil_table **t);
 /* An open connection is counted for the process that told of it. */
 struct anvil_counts anvil_table_connect(struct anvil_table *t, const char *service, const char *client, pid_t process,

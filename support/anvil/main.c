@@ -30,7 +30,6 @@ static const struct param param_table[] = {
 static struct {
     struct anvil_table *table;
     struct hash *open; /* pid to how many connections of ours it has */
-    size_t most_clients;
 } state;
 
 static int64_t now(void)
@@ -134,7 +133,7 @@ static void housekeeping(void *arg)
 
 static void start(void)
 {
-    state.table = anvil_table_new(params.anvil_rate_time_unit);
+    state.table = anvil_table_new(params.anvil_rate_time_unit, (size_t)params.anvil_client_limit);
     state.open = hash_new();
     fiber_start("housekeeping", housekeeping, NULL);
 }
