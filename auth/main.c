@@ -24,6 +24,8 @@ static bool open_all(struct buf *err)
 {
     const struct common_params *p = &daemon_env->common;
     const char *own[3] = {p->myhostname, p->mydomain, p->myorigin};
+    if (strstr(auth_params.auth_passdb, "pam") != NULL)
+        daemon_env->needs |= NEEDS_PAM;
     return backends_open(own, err);
 }
 
@@ -44,7 +46,7 @@ static const struct daemon auth = {
     .n_params = sizeof auth_param_table / sizeof *auth_param_table,
     .params_struct = &auth_params,
     .user = DAEMON_AS_ROOT,
-    .needs = NEEDS_CONF_READ | NEEDS_PROCESSES,
+    .needs = NEEDS_CONF_READ | NEEDS_NAMES,
     .single = true,
     .before_sandbox = open_all,
     .start = start,

@@ -6,8 +6,11 @@
 #include "lib/conf/master_cf.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,10 +28,12 @@ static bool ask_daemon(const char *dir, const struct service *v, const char *wha
     const char **argv = mem_alloc((v->n_args + 8) * sizeof *argv);
     size_t n = 0;
     argv[n++] = v->command;
-    argv[n++] = "-n";
-    argv[n++] = v->name;
-    argv[n++] = "-t";
-    argv[n++] = service_type_name(v->type);
+    if (strcmp(v->command, "master") != 0) {
+        argv[n++] = "-n";
+        argv[n++] = v->name;
+        argv[n++] = "-t";
+        argv[n++] = service_type_name(v->type);
+    }
     argv[n++] = what;
     for (size_t i = 0; i < v->n_args; i++)
         argv[n++] = v->args[i];
@@ -41,6 +46,54 @@ static bool ask_daemon(const char *dir, const struct service *v, const char *wha
     }
     bool ok = pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
     free(argv);
+    return ok;
+}
+
+/* Files that no daemon has business with: one for everyone, one of root's, one of a user's. */
+static bool make_probe_files(char *dir)
+{
+    static const struct {
+        const char *name;
+        mode_t mode;
+        uid_t owner;
+    } files[] = {{"any", 0644, 0}, {"root", 0600, 0}, {"user", 0600, 65532}};
+    if (!mkdtemp(dir) || chmod(dir, 0755) != 0)
+        return false;
+    setenv("MERPATI_PROBE", dir, 1);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        MEM_AUTO char *path = mem_printf("%s/%s", dir, files[i].name);
+        FD_AUTO fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0 || fchmod(fd, files[i].mode) != 0 ||
+            (geteuid() == 0 && fchown(fd, files[i].owner, (gid_t)-1) != 0))
+            return false;
+    }
+    return true;
+}
+
+static void remove_probe_files(const char *dir)
+{
+    static const char *const names[] = {"any", "root", "user"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        MEM_AUTO char *path = mem_printf("%s/%s", dir, names[i]);
+        unlink(path);
+    }
+    rmdir(dir);
+}
+
+/* Each process of each kind tries what it must not be able to do. */
+static bool check_sandbox(const char *dir, struct service *services)
+{
+    char files[] = "/tmp/merpati-probe.XXXXXX";
+    struct service master = {.name = "master", .command = "master"};
+    if (!make_probe_files(files)) {
+        fprintf(stderr, "merpati: error: %s: %s\n", files, strerror(errno));
+        return false;
+    }
+    bool ok = ask_daemon(dir, &master, "--sandbox");
+    for (struct service *v = services; v; v = v->next)
+        if (strcmp(v->command, "master") != 0)
+            ok &= ask_daemon(dir, v, "--sandbox");
+    remove_probe_files(files);
     return ok;
 }
 
@@ -67,7 +120,9 @@ int merpati_check(struct merpati *m)
     setenv("MAIL_CONFIG", conf_dir(m->conf), 1);
     for (struct service *v = services; v && ok; v = v->next)
         if (strcmp(v->command, "master") != 0)
-            ok &= ask_daemon(dir, v, sandbox ? "--sandbox" : "--check");
+            ok &= ask_daemon(dir, v, "--check");
+    if (ok && sandbox)
+        ok = check_sandbox(dir, services);
     arena_free(&a);
     return ok ? 0 : 1;
 }

@@ -32,9 +32,10 @@ static void start_front(void)
     log_set_tag(daemon_env->common.login_log_tag);
 }
 
-static void start_spawner(void)
+static bool open_spawner(struct buf *err)
 {
-    spawn_start(&(struct spawn_settings){.protocol = "imap", .session = imap_session, .refuse = refuse});
+    spawn_open(&(struct spawn_settings){.protocol = "imap", .session = imap_session, .refuse = refuse});
+    return true;
 }
 
 static const struct daemon front = {
@@ -54,10 +55,10 @@ static const struct daemon spawner = {
     .params = imapd_param_table,
     .n_params = sizeof imapd_param_table / sizeof *imapd_param_table,
     .params_struct = &imapd_params,
-    .user = DAEMON_AS_ROOT,
-    .needs = NEEDS_PROCESSES | NEEDS_MAIL_WRITE,
+    .user = DAEMON_AS_OWNER,
     .single = true,
-    .start = start_spawner,
+    .before_sandbox = open_spawner,
+    .start = spawn_begin,
     .request = spawn_request,
 };
 

@@ -20,9 +20,9 @@ extern const size_t local_param_count;
 
 /* ---- task.c: deliveries as a user ---- */
 enum task_flags { TASK_DOTLOCK = 1, TASK_QUOTE_FROM = 2, TASK_EXTRA_LINE = 4, TASK_DOT = 8, TASK_FROM_LINE = 16 };
-/* To be called at start: name shows in the process title. confined: the processes get no new privileges, start nothing,
- * and open files in virtual_mailbox_folders only; not where commands run. */
-void task_pool_open(const char *name, bool confined);
+/* In before_sandbox: name shows in the process title. confined: the processes get no new privileges, start nothing, are no
+ * user below the lowest id, and open files in virtual_mailbox_folders only; not where commands run. */
+void task_pool_open(const char *name, bool confined, uid_t minimum_uid);
 /* Runs the task as this user, or in this process when it is the same one. *text lives in the arena. */
 struct result task_run_as(uid_t uid, gid_t gid, const char *user, const struct msg_user_delivery *t, struct arena *a,
                           int64_t deadline);

@@ -47,6 +47,8 @@ static struct result expand_address(struct work *w, struct scope s, const char *
 bool expand_open(struct buf *err)
 {
     aliases = maps_open(daemon_env->conf, "alias_maps", daemon_env->common.alias_maps, err);
+    if (aliases != NULL)
+        task_pool_open("local", false, 0);
     return aliases != NULL;
 }
 
@@ -55,7 +57,6 @@ void expand_start(void)
     MEM_AUTO char *path = mem_printf("private/%s", local_params.rewrite_service_name);
     rewriter = rewrite_client_new(path, 2);
     forward_open(local_params.cleanup_service_name);
-    task_pool_open("local", false);
 }
 
 static struct result fine(void)

@@ -87,6 +87,7 @@ static bool open_user(struct buf *err)
     run_uid = pw.uid;
     run_gid = group != NULL ? group->gr_gid : pw.gid;
     run_name = mem_strdup(name);
+    task_pool_open("pipe", false, 1);
     return true;
 }
 
@@ -234,11 +235,6 @@ static void request(struct ipc_conn *c)
     agent_serve(c, deliver);
 }
 
-static void start(void)
-{
-    task_pool_open("pipe", false);
-}
-
 int main(int argc, char **argv)
 {
     const struct daemon pipe_daemon = {
@@ -247,11 +243,10 @@ int main(int argc, char **argv)
         .params = local_param_table,
         .n_params = local_param_count,
         .params_struct = &local_params,
-        .user = DAEMON_AS_ROOT,
-        .needs = NEEDS_MAIL_WRITE | NEEDS_PROCESSES | NEEDS_CONF_READ,
+        .user = DAEMON_AS_OWNER,
+        .needs = NEEDS_NAMES,
         .argument = argument,
         .before_sandbox = open_user,
-        .start = start,
         .request = request,
     };
     return daemon_main(argc, argv, &pipe_daemon);

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 static struct userproc_pool *pool;
-static uid_t own; /* this process's user */
 
 #define READ_MAX ((size_t)1000000)
 
@@ -116,23 +115,23 @@ static void keep_to_mailboxes(void)
         log_warn("deliveries are not held to virtual_mailbox_folders: Landlock: %s", strerror(errno));
 }
 
-void task_pool_open(const char *name, bool confined)
+void task_pool_open(const char *name, bool confined, uid_t minimum_uid)
 {
     struct userproc_config c = {.name = name,
                                 .serve = serve,
                                 .start = confined ? keep_to_mailboxes : NULL,
-                                .confined = confined,
                                 .idle_seconds = 100,
-                                .most_processes = (unsigned)local_params.local_process_limit};
+                                .most_processes = (unsigned)local_params.local_process_limit,
+                                .confined = confined,
+                                .minimum_uid = minimum_uid};
     pool = userproc_pool_new(&c);
-    own = geteuid();
     agent_configure(&daemon_env->common);
 }
 
 struct result task_run_as(uid_t uid, gid_t gid, const char *user, const struct msg_user_delivery *t, struct arena *a,
                           int64_t deadline)
 {
-    if (own != 0 || uid == own)
+    if (pool == NULL)
         return perform(t);
     struct ipc_conn *c = userproc_take(pool, uid, gid, user, deadline);
     if (c == NULL)
@@ -155,7 +154,7 @@ int task_read_as(uid_t uid, gid_t gid, const char *user, const char *kind, const
                  struct slice *data)
 {
     struct msg_user_delivery t = {.kind = kind, .target = path, .file = -1};
-    if (own != 0 || uid == own) {
+    if (pool == NULL) {
         struct read_job j = {.t = &t, .data = BUF(READ_MAX)};
         thread_run(run_read, &j);
         *data = slice_make(arena_slice(a, buf_slice(&j.data)), j.data.len);

@@ -142,12 +142,9 @@ static bool open_tables(struct buf *err)
     mailboxes = maps_open(c, "virtual_mailbox_maps", daemon_env->common.virtual_mailbox_maps, err);
     uids = mailboxes ? maps_open(c, "virtual_uid_maps", local_params.virtual_uid_maps, err) : NULL;
     gids = uids ? maps_open(c, "virtual_gid_maps", local_params.virtual_gid_maps, err) : NULL;
+    if (gids != NULL)
+        task_pool_open("virtual", true, (uid_t)local_params.virtual_minimum_uid);
     return gids != NULL;
-}
-
-static void start(void)
-{
-    task_pool_open("virtual", true);
 }
 
 int main(int argc, char **argv)
@@ -158,10 +155,9 @@ int main(int argc, char **argv)
         .params = local_param_table,
         .n_params = local_param_count,
         .params_struct = &local_params,
-        .user = DAEMON_AS_ROOT,
-        .needs = NEEDS_MAIL_WRITE | NEEDS_PROCESSES | NEEDS_CONF_READ,
+        .user = DAEMON_AS_OWNER,
+        .needs = NEEDS_CONF_READ,
         .before_sandbox = open_tables,
-        .start = start,
         .request = request,
     };
     return daemon_main(argc, argv, &virtual);

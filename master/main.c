@@ -12,6 +12,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/daemon/log_target.h"
+#include "lib/daemon/sandbox.h"
 #include "lib/rt/fiber.h"
 #include "master/master.h"
 
@@ -116,7 +117,9 @@ static void on_child(int signo)
 static void reload_fiber(void *arg)
 {
     BUF_AUTO err = BUF(2000);
+    sandbox_master_open(true);
     if (!read_configuration(&err)) {
+        sandbox_master_open(false);
         log_error("reload: %s; the old configuration stays", buf_cstr(&err));
         return;
     }
@@ -124,6 +127,7 @@ static void reload_fiber(void *arg)
     services_drain();
     if (!services_load(&err))
         log_error("reload: %s; the old services stay", buf_cstr(&err));
+    sandbox_master_open(false);
     services_start();
 }
 
@@ -135,12 +139,15 @@ static void on_hangup(int signo)
 static void stop_fiber(void *arg)
 {
     int64_t until = deadline_in(STOP_SECONDS);
+    sandbox_master_open(true);
     services_close();
+    sandbox_master_open(false);
     worker_signal_all(SIGTERM);
     while (worker_count() && clock_mono() < until)
         fiber_sleep(deadline_in_ms(20));
     worker_signal_all(SIGKILL);
     log_flush();
+    sandbox_master_open(true);
     unlink("pid/master.pid");
     _exit(0);
 }
@@ -150,6 +157,7 @@ static void on_quit(int signo)
 {
     log_info("aborting on signal %d", signo);
     log_flush();
+    sandbox_master_open(true);
     services_close();
     unlink("pid/master.pid");
     worker_signal_all(SIGKILL);
@@ -183,6 +191,28 @@ static void first_fiber(void *arg)
     fiber_sleep(DEADLINE_NEVER);
 }
 
+/* Descriptors of whoever started us are not for our children; that of the command is. */
+static void close_strays(void)
+{
+    const char *ready = getenv("MERPATI_READY");
+    int keep = ready ? (int)strtol(ready, NULL, 10) : 2;
+    if (keep > 3)
+        close_range(3, (unsigned)keep - 1, 0);
+    close_range(keep > 2 ? (unsigned)keep + 1 : 3, ~0U, 0);
+}
+
+/* For `merpati check --sandbox`. */
+static int probe(void)
+{
+    BUF_AUTO err = BUF(1000);
+    const char *lacks;
+    for (unsigned i = 0; (lacks = sandbox_lacks(i)); i++)
+        log_warn("%s", lacks);
+    if (!sandbox_enter_master(&err))
+        log_fatal("%s", buf_cstr(&err));
+    return sandbox_probe_master() ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     BUF_AUTO err = BUF(2000);
@@ -192,6 +222,9 @@ int main(int argc, char **argv)
     for (int i = 1; i + 1 < argc; i += 2)
         if (strcmp(argv[i], "-c") == 0)
             setenv("MAIL_CONFIG", argv[i + 1], 1);
+    if (argc == 2 && strcmp(argv[1], "--sandbox") == 0)
+        return probe();
+    close_strays();
     if (!read_configuration(&err))
         log_fatal("%s", buf_cstr(&err));
     if (chdir(master.common.queue_directory) != 0) {
@@ -209,6 +242,11 @@ int main(int argc, char **argv)
         unlink("pid/master.pid");
         die(buf_cstr(&err));
     }
+    if (!sandbox_enter_master(&err))
+        die(buf_cstr(&err));
+    const char *lacks;
+    for (unsigned i = 0; (lacks = sandbox_lacks(i)); i++)
+        log_warn("%s", lacks);
     loop_run("master", first_fiber, NULL);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "lib/daemon/accept.h"
 #include "lib/daemon/log_target.h"
 #include "lib/daemon/sandbox.h"
+#include "lib/daemon/userproc.h"
 #include "lib/rt/dns.h"
 #include "lib/rt/hosts.h"
 
@@ -249,6 +250,8 @@ int daemon_main(int argc, char **argv, const struct daemon *d)
     log_set_verbose(s.verbose);
     take_descriptors(&s);
     env.daemon = d;
+    env.needs = d->needs;
+    env.probe = s.probe;
     env.service = s.service;
     env.type = s.type;
     env.maxproc = s.maxproc;
@@ -271,8 +274,10 @@ int daemon_main(int argc, char **argv, const struct daemon *d)
     if (!sandbox_enter(d, &env.common, &err))
         log_fatal("%s", buf_cstr(&err));
     if (s.probe) {
-        sandbox_probe(d);
-        return 0;
+        bool ok = sandbox_probe(d);
+        if (env.processes)
+            userproc_probe(env.processes);
+        return ok ? 0 : 1;
     }
     loop_run("first", first_fiber, &s);
     return 0;

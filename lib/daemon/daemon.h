@@ -17,20 +17,22 @@
 enum daemon_user {
     DAEMON_AS_OWNER,
     DAEMON_AS_NET /* merpati-net */,
-    DAEMON_AS_ROOT /* becomes users in userproc children */,
+    DAEMON_AS_ROOT /* with few capabilities: auth */,
     DAEMON_AS_KEY,
     DAEMON_AS_JAIL
 };
 enum daemon_needs {
     NEEDS_QUEUE_WRITE = 1, /* files below queue_directory */
     NEEDS_INET = 2,        /* TCP and UDP sockets of its own */
-    NEEDS_PROCESSES = 4,   /* fork and exec */
-    NEEDS_MAIL_WRITE = 8,  /* mailboxes anywhere */
-    NEEDS_CONF_READ = 16,  /* maps below the configuration folder are opened again when they change */
+    NEEDS_PAM = 4,         /* modules that are programs of others, as root */
+    NEEDS_CONF_READ = 16,  /* the configuration folder, and those of the tables that main.cf and master.cf name */
     NEEDS_DATA_WRITE = 32, /* data_directory */
+    NEEDS_NAMES = 64,      /* passwd and group, by the name service */
 };
 
 struct daemon;
+
+struct userproc_pool;
 
 /* The running daemon's surroundings. Read-only after start. */
 struct daemon_env {
@@ -39,9 +41,12 @@ struct daemon_env {
     const char *type;
     struct conf *conf;
     struct common_params common;
+    unsigned needs;    /* enum daemon_needs: of struct daemon, and what before_sandbox added */
+    bool probe;        /* `merpati check --sandbox` */
     int64_t maxproc;   /* this worker's share of the service's clients at a time; 0 no limit */
     unsigned sessions; /* running now */
     bool draining;
+    struct userproc_pool *processes; /* of userproc_pool_new; NULL: it has none */
 };
 extern struct daemon_env *const daemon_env;
 
@@ -87,5 +92,5 @@ struct daemon_passwd {
 };
 bool daemon_getpwnam(struct arena *a, const char *name, struct daemon_passwd *pw, bool *error);
 bool daemon_getpwuid(struct arena *a, uid_t uid, struct daemon_passwd *pw, bool *error);
-/* Whether this process may become other users; if not, everything runs as the caller. */
+/* Whether the mail system was started by root; if not, everything runs as the caller. */
 bool daemon_is_root(void);

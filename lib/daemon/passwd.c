@@ -49,5 +49,8 @@ bool daemon_getpwuid(struct arena *a, uid_t uid, struct daemon_passwd *pw, bool 
 
 bool daemon_is_root(void)
 {
-    return geteuid() == 0;
+    static int root = -1; /* as it was at first, before privileges went */
+    if (root < 0)
+        root = geteuid() == 0;
+    return root;
 }

@@ -4,39 +4,36 @@
 
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/conf/lines.h"
+#include "lib/daemon/sandbox_private.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
-#include <linux/landlock.h>
-#include <netinet/in.h>
+#include <linux/capability.h>
 #include <pwd.h>
-#include <sched.h>
-#include <seccomp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-/* Newer than Debian 12's kernel headers. */
-#ifndef LANDLOCK_ACCESS_FS_TRUNCATE
-#define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
-#endif
-#ifndef LANDLOCK_ACCESS_FS_REFER
-#define LANDLOCK_ACCESS_FS_REFER (1ULL << 13)
-#endif
-enum { NET_BIND_TCP = 1, NET_CONNECT_TCP = 2 };
-struct ruleset_with_net {
-    __u64 handled_access_fs;
-    __u64 handled_access_net;
-};
+#define CAPS_SPAWNER (CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID))
+/* Set-uid programs that commands of users start (procmail, sudo -u): nothing that is the machine's own. */
+#define CAPS_OF_COMMANDS                                                                                         \
+    (CAPS_SPAWNER | CAP_BIT(CAP_CHOWN) | CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_DAC_READ_SEARCH) |              \
+     CAP_BIT(CAP_FOWNER) | CAP_BIT(CAP_FSETID) | CAP_BIT(CAP_KILL))
+#define CAPS_AUTH CAP_BIT(CAP_DAC_READ_SEARCH)
+#define CAPS_PAM                                                                                                  \
+    (CAPS_SPAWNER | CAP_BIT(CAP_DAC_READ_SEARCH) | CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_CHOWN) |               \
+     CAP_BIT(CAP_FOWNER) | CAP_BIT(CAP_AUDIT_WRITE))
+/* What master's children start with, and give up by themselves. */
+#define CAPS_MASTER                                                                                                 \
+    (CAPS_OF_COMMANDS | CAPS_PAM | CAP_BIT(CAP_SETPCAP) | CAP_BIT(CAP_SYS_CHROOT) | CAP_BIT(CAP_NET_BIND_SERVICE) | \
+     CAP_BIT(CAP_SYS_RESOURCE))
+#define CAPS_MASTER_ALWAYS CAP_BIT(CAP_KILL)
+#define CAPS_MASTER_OPENS                                                                              \
+    (CAPS_MASTER_ALWAYS | CAP_BIT(CAP_CHOWN) | CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_DAC_READ_SEARCH) | \
+     CAP_BIT(CAP_FOWNER) | CAP_BIT(CAP_NET_BIND_SERVICE))
 
 static bool fail(struct buf *err, const char *what)
 {
@@ -44,101 +41,89 @@ static bool fail(struct buf *err, const char *what)
     return false;
 }
 
-/* ---- Landlock ---- */
+/* ---- files ---- */
 
-#define FS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define FS_WRITE                                                                                      \
-    (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
-     LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |       \
-     LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM)
-#define FS_EXEC LANDLOCK_ACCESS_FS_EXECUTE
-#define FS_DEVICES (LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK)
-
-static __u64 newer_fs_rights(long abi)
+/* "type:/path/table" in main.cf and master.cf: the folder, for tables that are not there yet. */
+static void allow_named_tables(int ruleset, const char *file)
 {
-    return (abi >= 2 ? LANDLOCK_ACCESS_FS_REFER : 0) | (abi >= 3 ? LANDLOCK_ACCESS_FS_TRUNCATE : 0);
-}
-
-static void allow_beneath(int ruleset, const char *path, __u64 rights)
-{
-    struct landlock_path_beneath_attr rule = {.allowed_access = rights, .parent_fd = open(path, O_PATH | O_CLOEXEC)};
-    if (rule.parent_fd < 0)
+    BUF_AUTO text = BUF(8 << 20), err = BUF(500);
+    struct slice rest, word;
+    if (!lines_read_file(file, &text, &err))
         return;
-    if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0)
-        log_warn("landlock: %s: %s", path, strerror(errno));
-    close(rule.parent_fd);
-}
-
-/* The folders of the tables, which lib/map holds open to read a table again when it was replaced. */
-static void allow_open_folders(int ruleset)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    if (!dir)
-        return;
-    for (struct dirent *e; (e = readdir(dir));) {
-        char *end;
-        struct stat st;
-        int fd = (int)strtol(e->d_name, &end, 10);
-        if (*end || fd == dirfd(dir) || fstat(fd, &st) != 0 || !S_ISDIR(st.st_mode))
+    rest = buf_slice(&text);
+    while (slice_token(&rest, " \t\r\n,{}", &word)) {
+        ptrdiff_t colon = slice_find(word, ':'), slash = slice_rfind(word, '/');
+        if (colon < 1 || slash <= colon + 1 || word.p[colon + 1] != '/')
             continue;
-        struct landlock_path_beneath_attr rule = {.allowed_access = FS_READ, .parent_fd = fd};
-        syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+        MEM_AUTO char *folder = mem_strndup(word.p + colon + 1, (size_t)(slash - colon - 1));
+        files_allow(ruleset, folder, FILES_READ);
     }
-    closedir(dir);
+}
+
+static void allow_configuration(int ruleset)
+{
+    static const char *const names[] = {"main.cf", "master.cf"};
+    const char *dir = conf_dir(daemon_env->conf);
+    files_allow(ruleset, dir, FILES_READ);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        MEM_AUTO char *file = mem_printf("%s/%s", dir, names[i]);
+        allow_named_tables(ruleset, file);
+    }
+}
+
+/* The name service, time zones, character sets, certificates of authorities. */
+static void allow_system(int ruleset)
+{
+    static const char *const paths[] = {"/etc",     "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32",
+                                        "/usr/share", "/lib",     "/lib32",     "/lib64",     "/libx32",
+                                        "/var/lib/sss", "/run/nscd", "/run/systemd", "/dev/urandom"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        files_allow(ruleset, paths[i], FILES_READ);
+    files_allow(ruleset, "/dev/null", FILES_READ | FILES_WRITE);
 }
 
 /* Before chroot, because rules are made of paths. -1: this kernel has no Landlock. */
-static int files_ruleset(const struct daemon *d, const struct common_params *p)
+static int own_files(const struct common_params *p)
 {
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (abi <= 0) {
-        log_warn("this kernel has no Landlock: files are held off by ownership and chroot only");
-        return -1;
-    }
-    __u64 write = FS_WRITE | newer_fs_rights(abi);
-    struct ruleset_with_net attr = {.handled_access_fs = FS_READ | write | FS_EXEC | FS_DEVICES};
-    if (abi >= 4 && !(d->needs & NEEDS_INET))
-        attr.handled_access_net = NET_BIND_TCP | NET_CONNECT_TCP;
-    int ruleset =
-        (int)syscall(SYS_landlock_create_ruleset, &attr, abi >= 4 ? sizeof attr : sizeof attr.handled_access_fs, 0);
-    if (ruleset < 0) {
-        log_warn("cannot make a Landlock ruleset: %s", strerror(errno));
-        return -1;
-    }
-    if (d->needs & NEEDS_QUEUE_WRITE)
-        allow_beneath(ruleset, ".", FS_READ | write);
-    if (d->needs & NEEDS_CONF_READ)
-        allow_beneath(ruleset, "/", FS_READ);
-    if (d->needs & NEEDS_DATA_WRITE)
-        allow_beneath(ruleset, p->data_directory, FS_READ | write);
-    allow_open_folders(ruleset);
+    unsigned needs = daemon_env->needs;
+    int ruleset = files_ruleset(needs & NEEDS_INET);
+    if (needs & NEEDS_QUEUE_WRITE)
+        files_allow(ruleset, ".", FILES_READ | FILES_WRITE);
+    if (needs & NEEDS_CONF_READ)
+        allow_configuration(ruleset);
+    if (needs & (NEEDS_CONF_READ | NEEDS_NAMES))
+        allow_system(ruleset);
+    if (needs & NEEDS_DATA_WRITE)
+        files_allow(ruleset, p->data_directory, FILES_READ | FILES_WRITE);
+    files_allow_open_folders(ruleset);
     return ruleset;
 }
 
-bool sandbox_files_beneath(const char *const *folders, size_t n)
+/* Name services that speak to the network in the asking process itself. */
+static bool names_need_network(void)
 {
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (abi < 2) { /* the first kernels with Landlock forbid every rename to another folder */
-        errno = EOPNOTSUPP;
+    BUF_AUTO text = BUF(1 << 16), err = BUF(200);
+    if (!lines_read_file("/etc/nsswitch.conf", &text, &err))
         return false;
+    struct slice rest = buf_slice(&text), line, word;
+    while (slice_token(&rest, "\n", &line)) {
+        if (line.p[0] == '#' || !slice_token(&line, " \t", &word))
+            continue;
+        bool asked = slice_eq(word, SLICE("passwd:")) || slice_eq(word, SLICE("group:")) || slice_eq(word, SLICE("shadow:"));
+        while (asked && slice_token(&line, " \t", &word))
+            if (slice_eq(word, SLICE("nis")) || slice_eq(word, SLICE("ldap")) || slice_eq(word, SLICE("hesiod")))
+                return true;
     }
-    __u64 write = FS_WRITE | newer_fs_rights(abi);
-    struct ruleset_with_net attr = {.handled_access_fs = FS_READ | write | FS_EXEC | FS_DEVICES};
-    FD_AUTO ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr.handled_access_fs, 0);
-    if (ruleset < 0)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        allow_beneath(ruleset, folders[i], FS_READ | write);
-    return syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
+    return false;
 }
 
 /* ---- user and root directory ---- */
 
-static const struct passwd *user_of(const struct daemon *d, const struct common_params *p, struct buf *err)
+static const struct passwd *user_of(enum daemon_user user, const struct common_params *p, struct buf *err)
 {
-    const char *name = d->user == DAEMON_AS_NET ? p->net_owner : p->mail_owner;
+    const char *name = user == DAEMON_AS_NET ? p->net_owner : p->mail_owner;
     struct passwd *pw = getpwnam(name);
-    if (!pw && d->user == DAEMON_AS_NET) {
+    if (!pw && user == DAEMON_AS_NET) {
         log_warn("user %s (net_owner) does not exist, %s serves; `merpati set-permissions` makes it", name,
                  p->mail_owner);
         name = p->mail_owner;
@@ -149,166 +134,221 @@ static const struct passwd *user_of(const struct daemon *d, const struct common_
     return pw;
 }
 
-static bool become(const struct passwd *pw, struct buf *err)
+static bool become(uid_t uid, gid_t gid, const gid_t *groups, size_t n_groups, struct buf *err)
 {
-    if (setgroups(0, NULL) != 0 || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
-        setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
+    if (setgroups(n_groups, groups) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
         return fail(err, "change the user");
     return true;
 }
 
-static void set_limits(void)
+static bool no_new_privileges(struct buf *err)
+{
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 || fail(err, "give up new privileges");
+}
+
+/* ---- limits ---- */
+
+static void limit(int what, rlim_t most)
+{
+    struct rlimit r;
+    if (getrlimit((__rlimit_resource_t)what, &r) != 0)
+        return;
+    r.rlim_cur = r.rlim_max = most < r.rlim_max ? most : r.rlim_max;
+    setrlimit((__rlimit_resource_t)what, &r);
+}
+
+/* Memory: private pages that may be written, stacks of fibers among them. Sanitizers reserve terabytes. */
+static void set_limits(const struct common_params *p)
 {
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    limit(RLIMIT_CORE, 0);
+#ifndef __SANITIZE_ADDRESS__
+    if (p->process_memory_limit)
+        limit(RLIMIT_DATA, (rlim_t)p->process_memory_limit);
+#endif
 }
 
-/* ---- system calls ---- */
+/* ---- daemons ---- */
 
-bool sandbox_filter(unsigned needs, struct buf *err)
+static unsigned calls_of(unsigned needs)
 {
-    static const char *const never[] = {
-        "ptrace",
-        "process_vm_readv",
-        "process_vm_writev",
-        "mount",
-        "umount2",
-        "pivot_root",
-        "chroot",
-        "init_module",
-        "finit_module",
-        "delete_module",
-        "kexec_load",
-        "kexec_file_load",
-        "reboot",
-        "swapon",
-        "swapoff",
-        "settimeofday",
-        "clock_settime",
-        "adjtimex",
-        "sethostname",
-        "setdomainname",
-        "keyctl",
-        "add_key",
-        "request_key",
-        "bpf",
-        "perf_event_open",
-        "userfaultfd",
-        "open_by_handle_at",
-        "setns",
-        "iopl",
-        "ioperm",
-        "acct",
-        "quotactl",
-        "syslog",
-        "fsopen",
-        "fsmount",
-        "move_mount",
-        "open_tree",
-        "pidfd_getfd",
-        "io_uring_setup",
-    };
-    static const char *const processes[] = {"execve", "execveat", "fork", "vfork"};
-    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
-    if (!ctx)
-        return fail(err, "make a system call filter");
-    seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, needs & NEEDS_PROCESSES ? 0 : 1);
-    int bad = 0;
-    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
-        bad |= seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), seccomp_syscall_resolve_name(never[i]), 0);
-    /* A private working directory for a thread is how lib/map opens a replaced table; name spaces are not to be had. */
-    bad |= seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(unshare), 1, SCMP_A0(SCMP_CMP_NE, CLONE_FS));
-    if (!(needs & NEEDS_PROCESSES)) {
-        for (size_t i = 0; i < sizeof processes / sizeof processes[0]; i++)
-            bad |= seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), seccomp_syscall_resolve_name(processes[i]), 0);
-        /* Threads yes, processes no. clone3 hides its flags: the C library falls back to clone. */
-        bad |= seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-        bad |= seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-                                SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
-    }
-    if (!(needs & NEEDS_INET))
-        for (int family = AF_INET; family; family = family == AF_INET ? AF_INET6 : 0)
-            bad |= seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 1,
-                                    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
-    int loaded = bad ? bad : seccomp_load(ctx);
-    seccomp_release(ctx);
-    if (loaded == 0)
-        return true;
-    errno = -loaded;
-    log_warn("no system call filter: %s", strerror(errno));
-    return true;
+    if (needs & NEEDS_PAM)
+        return CALLS_FORK | CALLS_EXEC | CALLS_INET | CALLS_USERS;
+    return needs & NEEDS_INET ? CALLS_INET : 0;
+}
+
+static bool change_root(struct buf *err)
+{
+    char here[4096];
+    return (getcwd(here, sizeof here) && chroot(here) == 0 && chdir("/") == 0) ||
+           fail(err, "make the queue directory the root directory");
 }
 
 bool sandbox_enter(const struct daemon *d, const struct common_params *p, struct buf *err)
 {
-    bool root = daemon_is_root();
+    if ((daemon_env->needs & NEEDS_NAMES) && names_need_network())
+        daemon_env->needs |= NEEDS_INET;
+    unsigned needs = daemon_env->needs;
+    bool root = daemon_is_root(), stays_root = d->user == DAEMON_AS_ROOT;
     const struct passwd *pw = NULL;
-    set_limits();
-    if (d->user == DAEMON_AS_ROOT)
-        return true; /* its children are restricted as they become users; commands of users may be set-gid (sendmail) */
-    if (root && !(pw = user_of(d, p, err)))
+    uint64_t caps = !stays_root ? 0 : needs & NEEDS_PAM ? CAPS_PAM : CAPS_AUTH;
+    set_limits(p);
+    if (root && !stays_root && !(pw = user_of(d->user, p, err)))
         return false;
-    FD_AUTO ruleset = files_ruleset(d, p);
-    if (root && !(d->needs & (NEEDS_CONF_READ | NEEDS_DATA_WRITE | NEEDS_PROCESSES))) {
-        char here[4096];
-        if (!getcwd(here, sizeof here) || chroot(here) != 0 || chdir("/") != 0)
-            return fail(err, "make the queue directory the root directory");
-    }
-    if (pw && !become(pw, err))
+    FD_AUTO ruleset = needs & NEEDS_PAM ? -1 : own_files(p);
+    if (root && !stays_root && !(needs & (NEEDS_CONF_READ | NEEDS_DATA_WRITE | NEEDS_NAMES)) && !change_root(err))
         return false;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        return fail(err, "give up new privileges");
-    if (ruleset >= 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
-        return fail(err, "apply the Landlock ruleset");
-    if (!sandbox_filter(d->needs, err))
+    if (root)
+        caps_bound(caps);
+    if ((pw && !become(pw->pw_uid, pw->pw_gid, NULL, 0, err)) || (root && !caps_keep(caps, err)))
+        return false;
+    if (!no_new_privileges(err) || !files_restrict(ruleset, err) || !calls_filter(calls_of(needs), err))
         return false;
     prctl(PR_SET_DUMPABLE, 0);
     return true;
 }
 
-/* ---- the probe ---- */
+/* ---- processes of users ---- */
 
-static void report(const struct daemon *d, const char *what, bool allowed)
+bool sandbox_enter_spawner(const struct common_params *p, bool programs, struct buf *err)
 {
-    printf("sandbox %s %s %s\n", d->name, what, allowed ? "allowed" : "denied");
+    const struct passwd *pw = NULL;
+    bool root = daemon_is_root();
+    unsigned calls = CALLS_FORK | CALLS_USERS | (programs ? CALLS_EXEC : 0);
+    limit(RLIMIT_CORE, 0);
+    if (root && !(pw = user_of(DAEMON_AS_OWNER, p, err)))
+        return false;
+    /* Commands of users may be set-gid programs (sendmail's counterpart is one): no_new_privs is not for them, so the
+     * filter is master's, or needs its right. */
+    if (programs && (caps_permitted() & CAP_BIT(CAP_SYS_ADMIN)) && !calls_filter(calls, err))
+        return false;
+    if (root) {
+        caps_bound(programs ? CAPS_OF_COMMANDS : CAPS_SPAWNER);
+        prctl(PR_SET_KEEPCAPS, 1);
+        if (!become(pw->pw_uid, pw->pw_gid, NULL, 0, err) || !caps_keep(CAPS_SPAWNER, err))
+            return false;
+    }
+    if (!programs && (!no_new_privileges(err) || !calls_filter(calls, err)))
+        return false;
+    prctl(PR_SET_DUMPABLE, 0);
+    return true;
 }
 
-static bool can_open(const char *path, int flags)
+/* Locations, each up to what differs from user to user: "maildir:/var/vmail/%d/%n" gives /var/vmail. */
+static void allow_location(int ruleset, struct conf *conf, const char *name)
 {
-    int fd = open(path, flags | O_CLOEXEC, 0600);
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
+    BUF_AUTO err = BUF(500);
+    const char *value = conf_value(conf, name, &err);
+    struct slice rest = slice_of(value ? value : ""), word;
+    while (slice_token(&rest, ", \t\r\n", &word)) {
+        ptrdiff_t slash = slice_find(word, '/');
+        if (slash < 0)
+            continue;
+        MEM_AUTO char *path = mem_strndup(word.p + slash, word.n - (size_t)slash);
+        size_t n = strcspn(path, "%~$:");
+        if (path[n] != '\0')
+            while (n > 0 && path[n] != '/')
+                n--;
+        path[n] = '\0';
+        files_allow(ruleset, path, FILES_READ | FILES_WRITE);
+    }
 }
 
-void sandbox_probe(const struct daemon *d)
+/* All but the system's and the mail system's own. */
+static int mail_files(uid_t uid, struct conf *conf, const struct common_params *p)
 {
-    if (d->user == DAEMON_AS_ROOT)
-        return;
-    if (!(d->needs & NEEDS_CONF_READ))
-        report(d, "read:/etc/passwd", can_open("/etc/passwd", O_RDONLY));
-    report(d, "write:/etc", can_open("/etc/merpati-probe", O_WRONLY | O_CREAT));
-    report(d, "write:/tmp", can_open("/tmp", O_WRONLY | O_TMPFILE));
-    if (!(d->needs & NEEDS_QUEUE_WRITE))
-        report(d, "write:queue", can_open("incoming", O_WRONLY | O_TMPFILE));
-    if (!(d->needs & NEEDS_INET)) {
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        report(d, "socket:inet", fd >= 0);
-        if (fd >= 0)
-            close(fd);
+    const char *const system[] = {"/etc",  "/proc", "/sys",   "/dev",   "/boot",   "/usr", "/bin",
+                                  "/sbin", "/lib",  "/lib32", "/lib64", "/libx32", "/run", uid ? "/root" : "/etc",
+                                  conf_dir(conf), p->queue_directory, p->data_directory};
+    enum { N = sizeof system / sizeof system[0] };
+    char *hidden[N];
+    for (size_t i = 0; i < N; i++)
+        if (!(hidden[i] = realpath(system[i], NULL)))
+            hidden[i] = mem_strdup(system[i]);
+    int ruleset = files_ruleset(false);
+    files_allow_around(ruleset, "/", (const char *const *)hidden, N, uid);
+    for (size_t i = 0; i < N; i++)
+        free(hidden[i]);
+    files_allow(ruleset, "/usr/lib", FILES_READ); /* conversions of character sets */
+    files_allow(ruleset, "/usr/share/zoneinfo", FILES_READ);
+    files_allow(ruleset, "/etc/localtime", FILES_READ);
+    files_allow(ruleset, "/dev/urandom", FILES_READ);
+    files_allow(ruleset, "/dev/null", FILES_READ | FILES_WRITE);
+    allow_location(ruleset, conf, "virtual_mailbox_base");
+    allow_location(ruleset, conf, "virtual_mailbox_folders");
+    allow_location(ruleset, conf, "mail_location");
+    return ruleset;
+}
+
+bool sandbox_enter_user(const struct sandbox_user *u, struct conf *conf, const struct common_params *p, struct buf *err)
+{
+    bool root = daemon_is_root();
+    FD_AUTO ruleset = u->programs ? -1 : mail_files(u->uid, conf, p);
+    if (!root && u->uid != geteuid()) {
+        buf_puts(err, "only root can become another user");
+        return false;
     }
-    if (!(d->needs & NEEDS_PROCESSES)) {
-        pid_t child = fork();
-        if (child == 0)
-            _exit(0);
-        if (child > 0)
-            waitpid(child, NULL, 0);
-        report(d, "fork", child > 0);
+    if (root && (!become(u->uid, u->gid, u->groups, u->n_groups, err) || !caps_keep(0, err)))
+        return false;
+    prctl(PR_SET_DUMPABLE, 0);
+    if (u->programs)
+        return true;
+#ifndef __SANITIZE_ADDRESS__
+    if (p->process_memory_limit)
+        limit(RLIMIT_DATA, (rlim_t)p->process_memory_limit);
+#endif
+    return no_new_privileges(err) && files_restrict(ruleset, err) && calls_filter(0, err);
+}
+
+bool sandbox_files_beneath(const char *const *folders, size_t n)
+{
+    BUF_AUTO err = BUF(500);
+    FD_AUTO ruleset = files_abi() >= 2 ? files_ruleset(false) : -1;
+    if (ruleset < 0) { /* the first kernels with Landlock forbid every rename to another folder */
+        errno = EOPNOTSUPP;
+        return false;
     }
-    report(d, "ptrace", ptrace(PTRACE_ATTACH, getppid(), NULL, NULL) == 0);
-    fflush(stdout);
+    for (size_t i = 0; i < n; i++)
+        files_allow(ruleset, folders[i], FILES_READ | FILES_WRITE);
+    return files_restrict(ruleset, &err);
+}
+
+/* ---- master ---- */
+
+bool sandbox_enter_master(struct buf *err)
+{
+    limit(RLIMIT_CORE, 0);
+    prctl(PR_SET_DUMPABLE, 0);
+    if (!daemon_is_root())
+        return true; /* a filter needs no_new_privs, which set-gid commands do not */
+    if (!calls_filter(CALLS_FORK | CALLS_EXEC | CALLS_INET | CALLS_USERS, err))
+        return false;
+    caps_bound(CAPS_MASTER);
+    if (!caps_keep(CAPS_MASTER, err))
+        return false;
+    sandbox_master_open(false);
+    return true;
+}
+
+void sandbox_master_open(bool begins)
+{
+    if (daemon_is_root() && !caps_raise(begins ? CAPS_MASTER_OPENS : CAPS_MASTER_ALWAYS))
+        log_warn("capabilities: %s", strerror(errno));
+}
+
+const char *sandbox_lacks(unsigned i)
+{
+    const char *lacks[4] = {0};
+    unsigned n = 0;
+    if (!files_abi())
+        lacks[n++] = "this kernel has no Landlock: files are held off by ownership and chroot alone";
+    else if (files_abi() < 3)
+        lacks[n++] = "this kernel's Landlock does not know truncation: it is too old to hold off all changes of files";
+    if (!calls_filter_exists())
+        lacks[n++] = "this kernel has no system call filters: daemons may make every call that their user may";
+    return i < n ? lacks[i] : NULL;
 }

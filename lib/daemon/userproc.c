@@ -1,4 +1,4 @@
-/* userproc.c - see userproc.h. Each process has a control socket, over which the daemon passes one end of a socket pair
+/* userproc.c - see userproc.h. The processes are made by the spawner (userproc_spawner.h). Each has a control socket, over which the daemon passes one end of a socket pair
  * for each new connection; its end tells the process that the daemon is gone, and the daemon that the process is. */
 #include "lib/daemon/userproc.h"
 
@@ -7,17 +7,14 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/daemon/daemon.h"
-#include "lib/daemon/sandbox.h"
+#include "lib/daemon/userproc_spawner.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
+#include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { IDLE_CONNECTIONS = 32 };
@@ -25,7 +22,6 @@ enum { IDLE_CONNECTIONS = 32 };
 struct userproc {
     struct userproc_pool *pool;
     char key[32]; /* "uid:gid" */
-    pid_t pid;
     int control;
     struct fiber *watcher;
     struct list idle; /* connections: struct held */
@@ -47,6 +43,8 @@ struct userproc_pool {
     struct list all, lent; /* lent: struct held */
     unsigned n;
     struct waitq freed;
+    int spawner;
+    struct fiber *spawner_watch;
 };
 
 /* ---- the child ---- */
@@ -120,53 +118,11 @@ static void child_main(void *arg)
     _exit(0);
 }
 
-static bool become_user(uid_t uid, gid_t gid, const char *name)
+/* In a process of its own, as the user. */
+static void run_child(const struct userproc_config *config, int control)
 {
-    if (!daemon_is_root())
-        return uid == geteuid();
-    int groups = name ? initgroups(name, gid) : setgroups(0, NULL);
-    return groups == 0 && setresgid(gid, gid, gid) == 0 && setresuid(uid, uid, uid) == 0 &&
-           (uid == 0 || setuid(0) != 0);
-}
-
-/* Closes every descriptor but the standard streams, a and b (or -1). */
-static void close_others(int a, int b)
-{
-    int low = a < b ? a : b, high = a < b ? b : a, from = 3;
-    for (int pass = 0; pass < 2; pass++) {
-        int keep = pass == 0 ? low : high;
-        if (keep < from)
-            continue;
-        if (keep > from)
-            close_range((unsigned)from, (unsigned)keep - 1, 0);
-        from = keep + 1;
-    }
-    close_range((unsigned)from, ~0U, 0);
-}
-
-/* Runs in the fiber of the parent that forked; it never returns to that fiber's work. */
-static void child_begin(const struct userproc_config *config, int control, uid_t uid, gid_t gid, const char *name)
-{
-    close_others(control, log_fd());
-    loop_after_fork();
-    signal(SIGPIPE, SIG_IGN);
-    if (!become_user(uid, gid, name)) {
-        log_error("cannot become user %u: %s", (unsigned)uid, strerror(errno));
-        log_flush();
-        _exit(1);
-    }
-    BUF_AUTO err = BUF(300);
-    if (config->confined && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !sandbox_filter(NEEDS_MAIL_WRITE, &err))) {
-        log_error("cannot confine a process of user %u: %s", (unsigned)uid, err.len ? buf_cstr(&err) : strerror(errno));
-        log_flush();
-        _exit(1);
-    }
-    if (config->rlimit_as)
-        setrlimit(RLIMIT_AS, &(struct rlimit){(rlim_t)config->rlimit_as, (rlim_t)config->rlimit_as});
     child = (struct child){.config = config, .control = control};
-    fiber_start("userproc", child_main, NULL);
-    for (;;)
-        fiber_sleep(DEADLINE_NEVER);
+    loop_run("userproc", child_main, NULL);
 }
 
 /* ---- the parent ---- */
@@ -179,6 +135,10 @@ struct userproc_pool *userproc_pool_new(const struct userproc_config *c)
     list_init(&p->all);
     list_init(&p->lent);
     waitq_init(&p->freed);
+    p->spawner = spawner_start(&p->config, run_child);
+    daemon_env->processes = p;
+    if (p->spawner < 0)
+        log_fatal("cannot start the process for processes of users: %s", strerror(errno));
     return p;
 }
 
@@ -215,11 +175,6 @@ static void release_if_over(struct userproc *u)
     free(u);
 }
 
-static void reap(void *arg)
-{
-    waitpid(*(pid_t *)arg, NULL, 0);
-}
-
 /* Notices the end of the process. */
 static void watch_fiber(void *arg)
 {
@@ -236,31 +191,72 @@ static void watch_fiber(void *arg)
     }
     io_fini(&io);
     retire(u);
-    pid_t pid = u->pid;
-    thread_run(reap, &pid);
     u->watcher = NULL;
     release_if_over(u);
+}
+
+/* Without it there is nothing that we could do: master starts us anew. */
+static void spawner_watch_fiber(void *arg)
+{
+    struct userproc_pool *p = arg;
+    struct io io;
+    char byte;
+    io_init(&io, p->spawner);
+    do
+        io_attempt(&io, IO_READ);
+    while (recv(p->spawner, &byte, 1, MSG_DONTWAIT) != 0 && io_wait(&io, IO_READ, DEADLINE_NEVER) == WAIT_OK);
+    log_error("the process that starts processes of users has ended");
+    log_flush();
+    _exit(1);
+}
+
+struct groups {
+    const char *user;
+    gid_t gid, *list;
+    int n;
+};
+
+/* The name service may wait for the network: on a pool thread. */
+static void ask_groups(void *arg)
+{
+    struct groups *g = arg;
+    g->n = SPAWNER_GROUPS_MAX;
+    if (getgrouplist(g->user, g->gid, g->list, &g->n) < 0)
+        g->n = SPAWNER_GROUPS_MAX; /* as many as it takes */
+}
+
+static bool request_process(struct userproc_pool *p, uid_t uid, gid_t gid, const char *name, int control)
+{
+    struct groups g = {.user = name, .gid = gid};
+    if (name && daemon_is_root()) {
+        g.list = mem_alloc(SPAWNER_GROUPS_MAX * sizeof *g.list);
+        thread_run(ask_groups, &g);
+    }
+    bool ok = spawner_request(p->spawner, uid, gid, g.list, (size_t)g.n, control);
+    int error = errno;
+    free(g.list);
+    errno = error;
+    return ok;
 }
 
 static struct userproc *start_process(struct userproc_pool *p, const char *key, uid_t uid, gid_t gid, const char *name)
 {
     int pair[2];
+    if (!p->spawner_watch)
+        p->spawner_watch = fiber_start("spawner-watch", spawner_watch_fiber, p);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
         return NULL;
-    log_flush(); /* or the child would write these lines again */
-    pid_t pid = fork();
-    if (pid == 0)
-        child_begin(&p->config, pair[1], uid, gid, name);
+    bool ok = request_process(p, uid, gid, name, pair[1]);
     int error = errno;
     close(pair[1]);
-    if (pid < 0) {
+    struct userproc *other = hash_get(p->by_key, key);
+    if (!ok || other) { /* another fiber may have been faster, while the groups were asked for */
         close(pair[0]);
         errno = error;
-        return NULL;
+        return other;
     }
     struct userproc *u = MEM_NEW(struct userproc);
     u->pool = p;
-    u->pid = pid;
     u->control = pair[0];
     snprintf(u->key, sizeof u->key, "%s", key);
     list_init(&u->idle);
@@ -335,6 +331,10 @@ static struct ipc_conn *lend(struct userproc *u, struct held *h)
 struct ipc_conn *userproc_take(struct userproc_pool *p, uid_t uid, gid_t gid, const char *name, int64_t deadline)
 {
     char key[32];
+    if (!daemon_is_root()) { /* everything runs as the caller */
+        uid = geteuid();
+        gid = getegid();
+    }
     snprintf(key, sizeof key, "%u:%u", (unsigned)uid, (unsigned)gid);
     for (int attempt = 0; attempt < 3; attempt++) {
         struct userproc *u = hash_get(p->by_key, key);
@@ -363,6 +363,22 @@ struct ipc_conn *userproc_take(struct userproc_pool *p, uid_t uid, gid_t gid, co
     }
     errno = EPIPE;
     return NULL;
+}
+
+void userproc_probe(struct userproc_pool *p)
+{
+    enum { PROBE_ID = 65533 };
+    int pair[2];
+    char byte;
+    uid_t uid = daemon_is_root() ? PROBE_ID : geteuid();
+    gid_t gid = daemon_is_root() ? PROBE_ID : getegid();
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return;
+    spawner_request(p->spawner, uid, gid, NULL, 0, pair[1]);
+    close(pair[1]);
+    if (read(pair[0], &byte, 1) != 0) /* its end is the child's */
+        log_error("the probe of processes of users failed");
+    close(pair[0]);
 }
 
 void userproc_give(struct userproc_pool *p, struct ipc_conn **c, bool ok)

@@ -16,7 +16,7 @@ enum { CLAIM_SECONDS = 30, PROCESS_SECONDS = 30 };
 
 static struct userproc_pool *processes;
 
-void spawn_start(const struct spawn_settings *s)
+void spawn_open(const struct spawn_settings *s)
 {
     const struct common_params *p = &daemon_env->common;
     struct userproc_config c = {.name = s->protocol,
@@ -25,10 +25,15 @@ void spawn_start(const struct spawn_settings *s)
                                 .orphaned = spawn_child_orphaned,
                                 .idle_seconds = p->session_process_idle_time,
                                 .most_processes = (unsigned)p->session_process_limit,
-                                .confined = true};
+                                .confined = true,
+                                .minimum_uid = (uid_t)p->session_minimum_uid};
     spawn_child_setup(s);
     processes = userproc_pool_new(&c);
-    log_set_tag(p->login_log_tag);
+}
+
+void spawn_begin(void)
+{
+    log_set_tag(daemon_env->common.login_log_tag);
 }
 
 /* A login on its way to its process. */

@@ -12,7 +12,8 @@ struct spawn_settings {
     /* Too many sessions of this user from this address: text is for the client. */
     void (*refuse)(struct stream *s, const struct msg_session_open *open, const char *text);
 };
-/* In the daemon's start. */
-void spawn_start(const struct spawn_settings *s);
-/* The daemon's `request`. */
+/* In the daemon's before_sandbox. */
+void spawn_open(const struct spawn_settings *s);
+/* The daemon's `start` and `request`. */
+void spawn_begin(void);
 void spawn_request(struct ipc_conn *c);

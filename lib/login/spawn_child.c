@@ -34,6 +34,7 @@ void spawn_child_setup(const struct spawn_settings *s)
 
 void spawn_child_start(void)
 {
+    log_set_tag(daemon_env->common.login_log_tag);
     by_client = hash_new();
 }
 

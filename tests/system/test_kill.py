@@ -1,5 +1,5 @@
 """Processes killed under load: each message that got its 250 arrives at least once, master starts a new process, the log says so."""
-import os, random, signal, threading, time
+import contextlib, os, random, signal, threading, time
 
 import pytest
 
@@ -66,8 +66,11 @@ def test_killed_daemon_loses_nothing(instance, daemon):
                 if not os.path.exists(f"/proc/{pid}/status"):
                     continue
                 if name == daemon[:15]:
-                    mine = f"PPid:\t{i.master_pid()}\n" in open(f"/proc/{pid}/status").read()
-                    os.kill(pid, signal.SIGKILL)
+                    try:
+                        mine = f"PPid:\t{i.master_pid()}\n" in open(f"/proc/{pid}/status").read()
+                        os.kill(pid, signal.SIGKILL)
+                    except (OSError, ProcessLookupError):
+                        continue  # killed a moment ago
                     killed |= {pid} if mine else set()
             end = time.monotonic() + LONG
             while sum(map(len, load.acknowledged)) < before + 5:  # the mail goes on
@@ -93,7 +96,8 @@ def test_everything_killed_at_once_loses_nothing(instance):
                 i.log.read(0.1)
             pids = i.pids()
             for pid in sorted(pids):
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # with master gone they end by themselves
+                    os.kill(pid, signal.SIGKILL)
             for pid in pids:  # until the ports are free
                 while os.path.exists(f"/proc/{pid}") and "State:\tZ" not in open(f"/proc/{pid}/status").read():
                     time.sleep(0.01)

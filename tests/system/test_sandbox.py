@@ -1,65 +1,173 @@
-"""Each daemon runs under its own user and root directory, and cannot reach what is not its job (design of the processes: ARCHITECTURE.md)."""
-import os, pwd, subprocess
+"""Each process runs under its own user, root directory and capabilities, and cannot reach what is not its job (ARCHITECTURE.md, doc/internals/daemon.md)."""
+import ctypes, os, pwd, struct, subprocess
 
 import pytest
 
 from clients import Smtp
-from instance import AS_ROOT
+from instance import AS_ROOT, VMAIL
 from test_mailflow import imap_fetch, pop3_fetch, submit
 
-# daemon: (user, chrooted into the queue)
+KILL, SETGID, SETUID, DAC_READ_SEARCH = 1 << 5, 1 << 6, 1 << 7, 1 << 2
+SPAWNER = SETGID | SETUID
+# role: (user, root directory, may gain privileges by set-uid and set-gid programs, capabilities in effect)
+QUEUE, ALL = "queue", "/"
 TABLE = {
-    "master": ("root", False), "smtpd": ("merpati-net", True), "smtp": ("merpati-net", True), "imapd-front": ("merpati-net", True),
-    "pop3d-front": ("merpati-net", True), "pickup": ("merpati", True), "cleanup": ("merpati", None), "qmgr": ("merpati", True), "bounce": ("merpati", None),
-    "trivial-rewrite": ("merpati", None), "anvil": ("merpati", True),
+    "master": ("root", ALL, True, KILL),
+    "smtpd": ("merpati-net", QUEUE, False, 0), "smtp": ("merpati-net", QUEUE, False, 0),
+    "imapd-front": ("merpati-net", QUEUE, False, 0), "pop3d-front": ("merpati-net", QUEUE, False, 0),
+    "pickup": ("merpati", QUEUE, False, 0), "qmgr": ("merpati", QUEUE, False, 0), "anvil": ("merpati", QUEUE, False, 0),
+    "bounce": ("merpati", QUEUE, False, 0), "error": ("merpati", QUEUE, False, 0),
+    "cleanup": ("merpati", ALL, False, 0), "trivial-rewrite": ("merpati", ALL, False, 0),
+    "auth": ("root", ALL, False, DAC_READ_SEARCH),
+    "local": ("merpati", ALL, False, 0), "local-spawner": ("merpati", ALL, True, SPAWNER), "local-user": ("nobody", ALL, True, 0),
+    "pipe": ("merpati", ALL, False, 0), "pipe-spawner": ("merpati", ALL, True, SPAWNER), "pipe-user": ("nobody", ALL, True, 0),
+    "virtual": ("merpati", ALL, False, 0), "virtual-spawner": ("merpati", ALL, False, SPAWNER), "virtual-user": (VMAIL, ALL, False, 0),
+    "imapd-session": ("merpati", QUEUE, False, 0), "imapd-session-spawner": ("merpati", ALL, False, SPAWNER),
+    "imapd-session-user": (VMAIL, ALL, False, 0),
+    "pop3d-session": ("merpati", QUEUE, False, 0), "pop3d-session-spawner": ("merpati", ALL, False, SPAWNER),
+    "pop3d-session-user": (VMAIL, ALL, False, 0),
 }
+# A capability that no process of ours can ever get back: of the machine, of the kernel, of other processes.
+NEVER_BOUND = [12, 13, 14, 15, 16, 17, 19, 20, 21, 22, 25, 26, 27, 34, 38, 39]
+SERVICES = "pipes unix - n n - - pipe flags=F user=nobody argv=/bin/sh -c cat>/dev/null\n"
 
 
-def role(pid, name):
-    if name in ("imapd", "pop3d"):
-        arguments = open(f"/proc/{pid}/cmdline").read().split("\0")
-        return name + ("-front" if "inet" in arguments else "-session")
-    return name
+def status(pid):
+    s = dict(l.split(":\t", 1) for l in open(f"/proc/{pid}/status").read().splitlines() if ":\t" in l)
+    s["uid"] = int(s["Uid"].split()[1])
+    return s
+
+
+def role(i, pid):
+    """smtpd, local-spawner, imapd-session-user: the program, what it is for, how far from master."""
+    name = status(pid)["Name"]
+    if pid == i.master_pid():
+        return "master"
+    arguments = open(f"/proc/{pid}/cmdline").read().split("\0")
+    program = arguments[0]
+    if program in ("imapd", "pop3d"):
+        program += "-front" if "inet" in arguments else "-session"
+    parent = int(status(pid)["PPid"])
+    if parent == i.master_pid():
+        return program
+    return program + ("-spawner" if name.endswith("-users") else "-user")
+
+
+def make_busy(instance):
+    i = instance(transport_maps="inline:{ {gone.test=error:5.1.1 no} {pipe.test=pipes:} }", relayhost="[127.0.0.1]:9", smtpd_reject_unlisted_recipient="no",
+                 smtpd_client_connection_rate_limit=1000, smtpd_client_event_limit_exceptions="", master=SERVICES,
+                 aliases="cmd: \"|/bin/cat >/dev/null\"\n")
+    submit(i, recipients=("bob@example.test", "x@gone.test", "y@far.test", "z@pipe.test", "cmd@localhost"))
+    i.wait_delivered(3)
+    i.log.wait("status=deferred")
+    imap_fetch(i, "bob")
+    pop3_fetch(i, "bob")
+    i.run("sendmail", "-f", "x@example.test", "bob@example.test", input="Subject: x\n\nx\n")
+    i.wait_delivered(4)
+    return i
 
 
 @pytest.fixture
 def busy(instance):
     if not AS_ROOT:
         pytest.skip("needs root: without it every daemon runs as the caller")
-    i = instance(transport_maps="inline:{ {gone.test=error:5.1.1 no} }", relayhost="[127.0.0.1]:9", smtpd_reject_unlisted_recipient="no", smtpd_client_connection_rate_limit=1000, smtpd_client_event_limit_exceptions="")
-    submit(i, recipients=("bob@example.test", "x@gone.test", "y@far.test"))
-    i.wait_delivered()
-    i.log.wait("status=deferred")
-    imap_fetch(i, "bob")
-    pop3_fetch(i, "bob")
-    return i
+    return make_busy(instance)
 
 
-def test_users_and_roots(busy):
+def test_users_roots_and_capabilities(busy):
     seen = {}
-    for pid, name in busy.pids().items():
-        status = dict(l.split(":\t", 1) for l in open(f"/proc/{pid}/status").read().splitlines() if ":\t" in l)
-        seen.setdefault(role(pid, name), []).append(
-            (pwd.getpwuid(int(status["Uid"].split()[1])).pw_name if int(status["Uid"].split()[1]) != 5000 else "5000", os.readlink(f"/proc/{pid}/root"),
-             status["NoNewPrivs"].strip()))
+    for pid in busy.pids():
+        try:
+            seen.setdefault(role(busy, pid), []).append((status(pid), os.readlink(f"/proc/{pid}/root")))
+        except OSError:
+            continue  # it ended meanwhile
     print(subprocess.run(["ps", "-eo", "pid,ppid,user:14,args", "--forest"], capture_output=True, text=True).stdout)
-    for daemon, (user, chrooted) in TABLE.items():
-        assert daemon in seen, (daemon, seen)
-        for who, root, no_new_privs in seen[daemon]:
-            assert who == user, (daemon, who)
-            if chrooted is not None:
-                assert root == (str(busy.dir / "queue") if chrooted else "/"), (daemon, root)
-            if daemon != "master":
-                assert no_new_privs == "1", daemon
+    assert set(TABLE) <= set(seen), set(TABLE) - set(seen)
+    assert set(seen) <= set(TABLE) | {"command"}, set(seen) - set(TABLE)  # no process without a row
+    for name, (user, root, gains, caps) in TABLE.items():
+        for s, its_root in seen[name]:
+            uid = user if isinstance(user, int) else pwd.getpwnam(user).pw_uid
+            assert s["uid"] == uid, (name, s["uid"])
+            assert s["Uid"].split()[0] == s["Uid"].split()[2] == str(uid), (name, s["Uid"])
+            assert its_root == (str(busy.dir / "queue") if root == QUEUE else "/"), (name, its_root)
+            assert s["NoNewPrivs"] == ("0" if gains else "1"), name
+            assert int(s["CapEff"], 16) == caps, (name, s["CapEff"])
+            if name != "master":
+                assert int(s["CapPrm"], 16) == caps, (name, s["CapPrm"])
+            assert int(s["CapInh"], 16) == int(s["CapAmb"], 16) == 0, name
+            assert not any(int(s["CapBnd"], 16) >> c & 1 for c in NEVER_BOUND), (name, s["CapBnd"])
+            if not gains:  # and that is all that there is to gain
+                assert int(s["CapBnd"], 16) == (SPAWNER if name.endswith("-user") else caps), (name, s["CapBnd"])
+            assert s["Seccomp"] == "2", name
+            if name.endswith("-user") or name in ("local", "pipe", "virtual"):
+                assert "0" not in s["Groups"].split(), (name, s["Groups"])
 
 
-def test_no_daemon_opens_what_is_outside_its_reach(busy):
-    """Each worker is stopped by gdb-less means: a probe compiled into every daemon answers to its own test switch, see `merpati check --sandbox`."""
-    p = busy.run("merpati", "-c", busy.conf, "check", "--sandbox", check=False)
+def probe(i):
+    p = i.run("merpati", "-c", i.conf, "check", "--sandbox", check=False)
+    return p, [l.split() for l in p.stdout.splitlines() if l.startswith("sandbox ")]
+
+
+def test_no_process_does_what_is_outside_its_job(busy):
+    """A probe that is compiled into every program goes the way of the program's start, and then tries what its row forbids."""
+    p, lines = probe(busy)
     assert p.returncode == 0, p.stdout + p.stderr
-    lines = [l.split() for l in p.stdout.splitlines() if l.startswith("sandbox ")]
-    assert {l[1] for l in lines} >= {"smtpd", "smtp", "cleanup", "qmgr", "pickup", "bounce", "trivial-rewrite", "imapd", "pop3d"}, p.stdout
-    assert all(l[-1] == "denied" for l in lines), p.stdout
+    names = {l[1] for l in lines}
+    assert names >= {"master", "smtpd", "smtp", "lmtp", "cleanup", "qmgr", "pickup", "bounce", "trivial-rewrite", "imapd", "pop3d", "auth", "anvil", "error",
+                     "discard", "showq", "local", "virtual", "pipe"}, names
+    assert names >= {f"{n}-{part}" for n in ("local", "virtual", "pipe", "imap", "pop3") for part in ("spawner", "user")}, names
+    assert [l for l in lines if l[-1] != "denied"] == []
+    for n in names:  # each was asked for a file and for a system call
+        assert any(l[1] == n and l[2].startswith("read:") for l in lines), n
+        assert any(l[1] == n and l[2].startswith("call:") for l in lines), n
+    assert not list(os.scandir(busy.conf.parent / "queue" / "public")) == []
+
+
+def without(*calls):
+    """For a kernel that lacks something: a filter of our own makes these system calls unknown, and prctl(PR_SET_SECCOMP) too."""
+    n = len(calls)
+    ld, jeq, ret = 0x20, 0x15, 0x06
+    code = [(ld, 0, 0, 0)]
+    code += [(jeq, n - k, 0, c) for k, c in enumerate(calls)]
+    code += [(ret, 0, 0, 0x7FFF0000), (ret, 0, 0, 0x00050000 | 38)]
+    program = b"".join(struct.pack("HBBI", *c) for c in code)
+
+    def install():
+        libc = ctypes.CDLL(None)
+        text = ctypes.create_string_buffer(program, len(program))
+        fprog = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(code), ctypes.addressof(text)))
+        assert libc.prctl(38, 1, 0, 0, 0) == 0
+        assert libc.prctl(22, 2, fprog) == 0
+
+    return install
+
+
+def test_what_the_kernel_lacks_is_told(instance):
+    """Without Landlock (its first system call is 444): master says so, mail goes on, and the probe shows what is open now."""
+    i = instance()
+    i.run("merpati", "-c", i.conf, "stop")
+    i.run("merpati", "-c", i.conf, "start", preexec_fn=without(444))
+    i.log.wait("master.*warning: this kernel has no Landlock")
+    submit(i)
+    i.wait_delivered()
+    assert len(imap_fetch(i, "bob")) == 1
+    p = i.run("merpati", "-c", i.conf, "check", "--sandbox", check=False, preexec_fn=without(444))
+    assert p.returncode == 1
+    assert "no Landlock" in p.stderr
+    assert "sandbox cleanup read:file-of-any allowed" in p.stdout
+    assert "sandbox smtpd call:keyctl denied" in p.stdout
+    if AS_ROOT:
+        assert "sandbox smtpd read:/etc/passwd denied" in p.stdout
+
+
+def test_without_system_call_filters(instance):
+    """seccomp(2) is 317, and prctl(PR_SET_SECCOMP) is not asked where that is unknown."""
+    i = instance()
+    i.run("merpati", "-c", i.conf, "stop")
+    i.run("merpati", "-c", i.conf, "start", preexec_fn=without(317))
+    i.log.wait("master.*warning: this kernel has no system call filters")
+    submit(i)
+    i.wait_delivered()
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="needs root: without it nothing is chrooted")

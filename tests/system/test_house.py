@@ -1,0 +1,124 @@
+"""The house itself: starting, stopping, dying, and what is handed from one process to the next."""
+import os, signal, socket, subprocess, time
+
+import pytest
+
+from clients import Smtp
+from instance import LONG, ROOT
+from test_mailflow import imap_fetch, submit
+
+
+def gone(pids, within):
+    """Until none of the processes is left; returns the seconds that it took."""
+    start = time.monotonic()
+    while any(alive(p) for p in pids):
+        assert time.monotonic() - start < within, [open(f"/proc/{p}/cmdline").read() for p in pids if alive(p)]
+        time.sleep(0.01)
+    return time.monotonic() - start
+
+
+def alive(pid):
+    try:
+        return "State:\tZ" not in open(f"/proc/{pid}/status").read()
+    except OSError:
+        return False
+
+
+def open_sessions(i):
+    """An idle SMTP session and an idle IMAP session: what would hold up an orderly end."""
+    submit(i)
+    i.wait_delivered()
+    s = Smtp(i.port["smtp"])
+    s.cmd("EHLO idle.test")
+    imap_fetch(i, "bob")
+    m = socket.create_connection(("127.0.0.1", i.port["imap"]))
+    m.sendall(b"a LOGIN bob %s\r\n" % i.users["bob"].encode())
+    assert b"a OK" in read_until(m, b"a OK")
+    return s, m
+
+
+def read_until(s, what):
+    got = b""
+    s.settimeout(LONG)
+    while what not in got:
+        more = s.recv(4096)
+        assert more, got
+        got += more
+    return got
+
+
+def test_abort_ends_at_once(instance):
+    i = instance()
+    s, m = open_sessions(i)
+    pids = i.pids()
+    assert len(pids) > 8
+    i.run("merpati", "-c", i.conf, "abort")
+    gone(pids, 1.5)  # a stop gives sessions seconds
+    i.running = False
+    assert i.run("merpati", "-c", i.conf, "status", check=False).returncode == 1
+    i.start()
+    assert Smtp(i.port["smtp"]).greeting[0] == 220
+
+
+def test_stop_leaves_no_socket_behind(instance):
+    i = instance()
+    i.run("merpati", "-c", i.conf, "stop")
+    i.running = False
+    left = [p for d in ("public", "private") for p in os.listdir(i.dir / "queue" / d)]
+    assert left == [], left
+
+
+def test_daemons_end_with_master(instance):
+    """After a kill -9 of master alone its ports are free within seconds, though sessions are open."""
+    i = instance()
+    s, m = open_sessions(i)
+    pids = i.pids()
+    os.kill(i.master_pid(), signal.SIGKILL)
+    gone(pids, LONG)
+    i.start()
+    s = Smtp(i.port["smtp"])
+    assert s.greeting[0] == 220
+    submit(i)
+    i.wait_delivered(2)
+
+
+def test_a_dead_process_counts_for_nothing(instance):
+    """anvil forgets the connections of an smtpd that was killed."""
+    i = instance(smtpd_client_connection_count_limit=2, smtpd_client_event_limit_exceptions="")
+    held = [Smtp(i.port["smtp"]) for _ in range(2)]
+    assert [h.greeting[0] for h in held] == [220, 220]
+    assert Smtp(i.port["smtp"]).greeting[0] == 421
+    for pid, name in i.pids().items():
+        if name == "smtpd":
+            os.kill(pid, signal.SIGKILL)
+    i.log.wait("smtpd pid .* killed by signal 9")
+    end = time.monotonic() + LONG
+    while Smtp(i.port["smtp"]).greeting[0] != 220:
+        assert time.monotonic() < end
+        i.log.read(0.1)
+
+
+def test_a_daemon_started_by_hand_takes_no_strangers_descriptor(instance, tmp_path):
+    """Descriptors 5 and 6 of whoever starts it are neither master's status socket nor listeners."""
+    i = instance()
+    a, b = socket.socketpair()
+    other = open(tmp_path / "x", "w+")
+    env = dict(os.environ, MAIL_CONFIG=str(i.conf))
+    for where in (a.fileno(), other.fileno()):
+        def place():
+            os.dup2(where, 5)
+            os.dup2(where, 6)
+        p = subprocess.Popen([str(ROOT / "libexec/merpati/anvil"), "-n", "anvil", "-t", "unix", "-s", "1"], env=env, close_fds=False, preexec_fn=place,
+                             stderr=subprocess.PIPE)
+        try:
+            end = time.monotonic() + LONG
+            while True:
+                fds = {n: os.readlink(f"/proc/{p.pid}/fd/{n}") for n in os.listdir(f"/proc/{p.pid}/fd")}
+                if any("eventpoll" in v for v in fds.values()):
+                    break
+                assert time.monotonic() < end and p.poll() is None, fds
+                time.sleep(0.02)
+            assert os.readlink(f"/proc/self/fd/{where}") not in fds.values(), fds
+        finally:
+            p.kill()
+            p.wait()
