@@ -48,6 +48,7 @@ struct qmgr {
     bool scanning;
     struct waitq scan_wanted;
     bool scan_incoming, scan_deferred, flush;
+    bool rescan_incoming; /* a scan met files whose writers still held them: look again soon, should one die untold */
     struct waitq message_gone;
 };
 extern struct qmgr qmgr;

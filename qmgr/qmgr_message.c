@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 bool qmgr_has_room(void)
@@ -39,6 +40,7 @@ struct reading {
     struct buf why;
     enum queue_read result;
     bool open;
+    bool locked; /* its writer is still at it and will tell */
 };
 
 static void read_file(void *arg)
@@ -46,7 +48,8 @@ static void read_file(void *arg)
     struct reading *r = arg;
     if (r->open)
         r->m->fd = queue_open(r->m->id, r->queue, false);
-    if (r->m->fd < 0) {
+    r->locked = r->open && r->m->fd >= 0 && flock(r->m->fd, LOCK_SH | LOCK_NB) != 0;
+    if (r->m->fd < 0 || r->locked) {
         r->result = QUEUE_READ_ERROR;
         return;
     }
@@ -70,6 +73,7 @@ static bool read_message(struct message *m, const char *queue)
     } else if (r.result == QUEUE_READ_ERROR && r.why.len) {
         log_warn("%s: cannot read the queue file in %s: %s", m->id, queue, buf_cstr(&r.why));
     }
+    qmgr.rescan_incoming |= r.locked;
     buf_fini(&r.why);
     return r.result == QUEUE_READ_OK;
 }

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FORGET_SECONDS = 5 };
+enum { FORGET_SECONDS = 5, RESCAN_SECONDS = 1 };
 
 struct found {
     char id[QUEUE_ID_MAX + 1];
@@ -78,10 +78,13 @@ static void scan_fiber(void *arg)
     scan("deferred", true);
     int64_t next = deadline_in(qmgr_params.queue_run_delay);
     for (;;) {
-        if (!qmgr.scan_incoming && !qmgr.scan_deferred && waitq_wait(&qmgr.scan_wanted, next) == WAIT_TIMEOUT) {
-            scan_request(true, true, false);
-            next = deadline_in(qmgr_params.queue_run_delay);
+        int64_t until = qmgr.rescan_incoming ? deadline_in(RESCAN_SECONDS) : next;
+        if (!qmgr.scan_incoming && !qmgr.scan_deferred && waitq_wait(&qmgr.scan_wanted, until) == WAIT_TIMEOUT) {
+            bool is_run = !qmgr.rescan_incoming;
+            scan_request(true, is_run, false);
+            next = is_run ? deadline_in(qmgr_params.queue_run_delay) : next;
         }
+        qmgr.rescan_incoming = false;
         bool incoming = qmgr.scan_incoming, deferred = qmgr.scan_deferred, flush = qmgr.flush;
         qmgr.scan_incoming = qmgr.scan_deferred = qmgr.flush = false;
         if (flush)

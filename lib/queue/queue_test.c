@@ -6,10 +6,13 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -197,6 +200,48 @@ static void files_move_and_are_found(void **state)
     assert_false(queue_id_valid(""));
 }
 
+/* A scan may take a file away as soon as it has its name: the writer does not mind. */
+static void files_may_go_as_soon_as_they_are_there(void **state)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        for (;;) {
+            char id[QUEUE_ID_MAX + 1];
+            struct queue_scan *s = queue_scan_open("maildrop");
+            while (queue_scan_next(s, id))
+                queue_remove(id, "maildrop");
+            queue_scan_close(&s);
+        }
+    }
+    for (int i = 0; i < 300; i++) {
+        struct result r;
+        struct queue_writer *w = queue_writer_new("maildrop", false, &r);
+        assert_non_null(w);
+        queue_writer_content(w, "x\n", 2);
+        r = queue_writer_commit(w, "maildrop", &envelope);
+        assert_true(result_is_ok(&r));
+        queue_writer_free(&w);
+    }
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+/* qmgr's scan leaves alone what cleanup is still to tell it of. */
+static void a_writer_holds_its_file_until_it_ends(void **state)
+{
+    struct result r;
+    struct queue_writer *w = queue_writer_new("incoming", false, &r);
+    queue_writer_content(w, "x\n", 2);
+    r = queue_writer_commit(w, "incoming", &envelope);
+    assert_true(result_is_ok(&r));
+    FD_AUTO fd = queue_open(queue_writer_id(w), "incoming", false);
+    assert_int_equal(flock(fd, LOCK_SH | LOCK_NB), -1);
+    assert_true(queue_remove(queue_writer_id(w), "incoming"));
+    queue_writer_free(&w);
+    assert_int_equal(flock(fd, LOCK_SH | LOCK_NB), 0);
+}
+
 static int committed;
 static void commit_fiber(void *arg)
 {
@@ -231,6 +276,8 @@ int main(void)
         cmocka_unit_test(history_is_kept_and_a_torn_end_cut_off),
         cmocka_unit_test(sizes_past_the_limit_fail_for_good),
         cmocka_unit_test(files_move_and_are_found),
+        cmocka_unit_test(files_may_go_as_soon_as_they_are_there),
+        cmocka_unit_test(a_writer_holds_its_file_until_it_ends),
         cmocka_unit_test(many_commits_at_once),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -239,12 +240,17 @@ static void write_and_name(void *arg)
     ok = ok && (!c->header_apart || write_at(w->fd, c->header, sizeof c->header, 0) || failed_at(c, "write"));
     /* The dropper's file is read by another user, the mail owner; nobody else comes into the directory. */
     ok = ok && (strcmp(c->queue, "maildrop") != 0 || fchmod(w->fd, 0744) == 0 || failed_at(c, "chmod"));
+    if (strcmp(c->queue, "maildrop") != 0) {
+        /* Under its name a scan of qmgr may find the file, and move it away, at any moment: the lock, which ends with
+         * the writer, says that it is still to be told of. */
+        ok = ok && ((w->read_fd = open(w->temporary, O_RDONLY | O_CLOEXEC)) >= 0 || failed_at(c, "open"));
+        ok = ok && (flock(w->fd, LOCK_EX | LOCK_NB) == 0 || failed_at(c, "lock"));
+    }
     ok = ok && (rename(w->temporary, c->path) == 0 || failed_at(c, "rename"));
     if (ok)
         snprintf(w->temporary, sizeof w->temporary, "%s", c->path);
-    ok = ok && (fsync(w->fd) == 0 || failed_at(c, "fsync"));
-    if (ok && (w->read_fd = open(c->path, O_RDONLY | O_CLOEXEC)) < 0)
-        failed_at(c, "open");
+    if (ok && fsync(w->fd) != 0)
+        failed_at(c, "fsync");
 }
 
 static void put_envelope(struct queue_writer *w, const struct queue_envelope *e)

@@ -38,4 +38,4 @@ def pytest_runtest_makereport(item, call):
             for i in getattr(value, "__closure__", None) or ():
                 for one in i.cell_contents if isinstance(i.cell_contents, list) else ():
                     if isinstance(one, Instance):
-                        report.sections.append((f"log of {one.dir}", one.log_tail(120)))
+                        report.sections.append((f"log of {one.dir}", one.log_tail(60)))

@@ -53,6 +53,13 @@ def settings(sink):
                 transport_retry_time="1s")
 
 
+def runs(pid):
+    try:
+        return "State:\tZ" not in open(f"/proc/{pid}/status").read()
+    except OSError:
+        return False
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("daemon", DAEMONS)
 def test_killed_daemon_loses_nothing(instance, daemon):
@@ -99,7 +106,7 @@ def test_everything_killed_at_once_loses_nothing(instance):
                 with contextlib.suppress(ProcessLookupError):  # with master gone they end by themselves
                     os.kill(pid, signal.SIGKILL)
             for pid in pids:  # until the ports are free
-                while os.path.exists(f"/proc/{pid}") and "State:\tZ" not in open(f"/proc/{pid}/status").read():
+                while runs(pid):
                     time.sleep(0.01)
             i.start()
         load.end()

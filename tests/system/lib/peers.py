@@ -82,6 +82,9 @@ class RecordingSink:
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads, allow_reuse_address, request_queue_size = True, True, 200
 
+            def handle_error(self, request, client_address):
+                pass  # clients that are killed in the middle are what it is for
+
         self.server = Server(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
