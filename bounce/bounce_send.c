@@ -4,6 +4,7 @@
 #include "lib/base/log.h"
 #include "lib/daemon/daemon.h"
 #include "lib/ipc/cleanup_client.h"
+#include "lib/syntax/date.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -100,11 +101,13 @@ static enum outcome submit(const struct notice *n, const char *sender, struct ar
     const struct msg_bounce_request *q = n->request;
     const struct common_params *p = &daemon_env->common;
     int64_t deadline = deadline_in(p->ipc_timeout);
-    BUF_AUTO text = BUF(BUF_MAX_DEFAULT), received = BUF(2000);
+    BUF_AUTO text = BUF(BUF_MAX_DEFAULT), received = BUF(2000), date = BUF(100);
     struct result r;
     struct msg_cleanup_done done = {0};
+    date_rfc5322(&date, (time_t)(clock_wall_usec() / 1000000));
+    buf_printf(&text, "Date: %s\n", buf_cstr(&date));
     notice_write(n, &text);
-    buf_printf(&received, "by %s (%s)\n\tid %%Q", p->myhostname, p->mail_name);
+    buf_printf(&received, "by %s (%s)\n\tid %%Q; %s", p->myhostname, p->mail_name, buf_cstr(&date));
     struct msg_cleanup_begin begin = {
         .origin = "bounce",
         .syslog_name = p->syslog_name,
