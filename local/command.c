@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -53,14 +54,12 @@ static const char *own_dsn(const char *output, char dsn[16])
     return rest + strspn(rest, " ");
 }
 
-struct result command_result(int wait_status, const char *command, const char *output)
+struct result command_result(int wait_status, const char *command, const char *output, struct buf *diagnostic)
 {
     char dsn[16] = "5.3.0";
     const char *sep = *output != '\0' ? ". Command output: " : "";
-    if (WIFSIGNALED(wait_status))
-        return result_never(dsn, "Command died with signal %d: \"%s\"%s%s", WTERMSIG(wait_status), command, sep,
-                            output);
-    int status = WEXITSTATUS(wait_status);
+    const char *detail = *output != '\0' ? output : "internal software error";
+    int status = WIFSIGNALED(wait_status) ? -1 : WEXITSTATUS(wait_status);
     if (status == 0)
         return result_ok("2.0.0", "delivered to command: %s", command);
     for (size_t i = 0; i < sizeof exits / sizeof *exits; i++) {
@@ -68,11 +67,16 @@ struct result command_result(int wait_status, const char *command, const char *o
             continue;
         memcpy(dsn, exits[i].dsn, strlen(exits[i].dsn) + 1);
         output = own_dsn(output, dsn);
+        buf_puts(diagnostic, *output != '\0' ? output : exits[i].text);
         sep = *output != '\0' ? ". Command output: " : "";
         if (dsn[0] == '4')
             return result_try_again(dsn, "%s%s%s", exits[i].text, sep, output);
         return result_never(dsn, "%s%s%s", exits[i].text, sep, output);
     }
+    buf_puts(diagnostic, detail);
+    if (status < 0)
+        return result_never(dsn, "Command died with signal %d: \"%s\"%s%s", WTERMSIG(wait_status), command, sep,
+                            output);
     return result_never(dsn, "Command died with status %d: \"%s\"%s%s", status, command, sep, output);
 }
 
@@ -186,8 +190,11 @@ static int start(struct run *r, struct arena *a, const int in[2], const int out[
 {
     const struct msg_user_delivery *t = r->t;
     const char **env = ARENA_ARRAY(a, const char *, t->n_environment + 1);
-    for (size_t i = 0; i < t->n_environment; i++)
+    for (size_t i = 0; i < t->n_environment; i++) {
         env[i] = t->environment[i];
+        if (strncmp(env[i], "PATH=", 5) == 0) /* programs are looked for where the command would look */
+            setenv("PATH", env[i] + 5, 1);
+    }
     const char **argv = ARENA_ARRAY(a, const char *, t->n_argv + strlen(t->target) / 2 + 4);
     for (size_t i = 0; i < t->n_argv; i++)
         argv[i] = t->argv[i];
@@ -202,6 +209,8 @@ static int start(struct run *r, struct arena *a, const int in[2], const int out[
         if (error != ENOENT || t->n_argv > 0 || strchr(argv[0], '/') != NULL)
             return error;
     }
+    if (t->n_argv > 0)
+        return error;
     char *const shell[] = {"/bin/sh", "-c", (char *)t->target, NULL};
     return spawn(r, shell, (char *const *)env, in, out);
 }
@@ -241,7 +250,7 @@ static const char *output_text(struct buf *b)
     return buf_cstr(b);
 }
 
-struct result command_run(const struct msg_user_delivery *t)
+struct result command_run(const struct msg_user_delivery *t, struct buf *diagnostic)
 {
     int in[2], out[2];
     struct run r = {.t = t, .deadline = deadline_in(t->time_limit), .output = BUF(LOCAL_CONTENT_MAX)};
@@ -270,7 +279,7 @@ struct result command_run(const struct msg_user_delivery *t)
     fiber_start("command-input", feed, &r);
     fiber_start("command-output", collect, &r);
     int status = await_end(&r);
-    struct result result = status >= 0 ? command_result(status, command, output_text(&r.output))
+    struct result result = status >= 0 ? command_result(status, command, output_text(&r.output), diagnostic)
                                        : result_never("5.3.0", "Command time limit exceeded: \"%s\"", command);
     buf_fini(&r.output);
     return result;

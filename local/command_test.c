@@ -26,7 +26,8 @@ static struct result run(const char *command, uint32_t seconds)
                                   .time_limit = seconds,
                                   .content_size = 6,
                                   .file = message};
-    return command_run(&t);
+    BUF_AUTO diagnostic = BUF(20000);
+    return command_run(&t, &diagnostic);
 }
 
 static void in_loop(void *arg)

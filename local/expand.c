@@ -1,55 +1,38 @@
 /* expand.c - what local(8) does with a recipient: alias, .forward, mailbox. Destinations that are not for delivery here
  * are gathered and go on through cleanup at the end, when nothing has to be tried again. A destination that has to be
  * tried again makes the whole recipient wait; one that fails for good is reported when the others are done. */
-#include "lib/base/hash.h"
+#include "local/expand.h"
+
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
-#include "lib/daemon/daemon.h"
 #include "lib/ipc/rewrite_client.h"
 #include "lib/map/map.h"
 #include "lib/syntax/address.h"
-#include "local/delivery.h"
-#include "local/tokens.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LEVELS_MOST = 100, STEPS_MOST = 100000 };
-enum source { FROM_ENVELOPE, FROM_ALIAS, FROM_FORWARD, FROM_INCLUDE };
-static const char *const source_names[] = {"", "alias", "forward", "include"};
-
-/* One recipient's delivery. */
-struct work {
-    struct agent_delivery *d;
-    const struct msg_deliver_recipient *rcpt;
-    struct arena *a;
-    struct hash *seen;
-    struct forward *forward;
-    unsigned steps; /* destinations looked at, so that lists of lists end */
-};
-/* What holds at this level of the expansion. */
-struct scope {
-    int level;
-    enum source source;
-    const char *expanded_from;         /* the alias whose list this is: its own name in it is the user */
-    const char *owner;                 /* the user or owned alias whose list this is; NULL none */
-    const char *sender;                /* changed by owner- */
-    const struct daemon_passwd *runas; /* whose rights commands and files get; NULL: default_privs */
-    const char *local, *user, *extension, *domain;
-};
 
 static struct maps *aliases;
 static struct rewrite_client *rewriter;
-
-static struct result expand_address(struct work *w, struct scope s, const char *address, bool no_expand);
+static bool propagates[4]; /* by enum source */
 
 bool expand_open(struct buf *err)
 {
+    static const char *const names[] = {"", "alias", "forward", "include"};
+    struct slice rest = slice_of(local_params.propagate_unmatched_extensions), word;
+    while (slice_token(&rest, ", \t\r\n", &word))
+        for (size_t i = FROM_ALIAS; i <= FROM_INCLUDE; i++)
+            propagates[i] |= slice_eq_fold(word, slice_of(names[i]));
     aliases = maps_open(daemon_env->conf, "alias_maps", daemon_env->common.alias_maps, err);
-    if (aliases != NULL)
-        task_pool_open("local", false, 0);
-    return aliases != NULL;
+    if (aliases == NULL || !mailbox_open(err))
+        return false;
+    task_pool_open("local", false, 0);
+    return true;
 }
 
 void expand_start(void)
@@ -59,296 +42,288 @@ void expand_start(void)
     forward_open(local_params.cleanup_service_name);
 }
 
-static struct result fine(void)
+struct verdict verdict_of(struct result r)
 {
-    return result_ok("2.0.0", "%s", "");
+    return (struct verdict){.result = r};
 }
 
-static struct result config_error(void)
+struct verdict fine(void)
 {
-    return result_never("5.3.5", "mail system configuration error");
+    return verdict_of(result_ok("2.0.0", "%s", ""));
+}
+
+static struct verdict config_error(void)
+{
+    return verdict_of(result_never("5.3.5", "mail system configuration error"));
 }
 
 /* The worse of two; of two good ones the first that says something. */
-static struct result join(struct result a, struct result b)
+static struct verdict join(struct verdict a, struct verdict b)
 {
     static const int weight[] = {[OUTCOME_OK] = 0, [OUTCOME_NEVER] = 1, [OUTCOME_TRY_AGAIN] = 2};
-    if (weight[a.outcome] != weight[b.outcome])
-        return weight[a.outcome] > weight[b.outcome] ? a : b;
-    return a.text[0] != '\0' ? a : b;
+    if (weight[a.result.outcome] != weight[b.result.outcome])
+        return weight[a.result.outcome] > weight[b.result.outcome] ? a : b;
+    return a.result.text[0] != '\0' ? a : b;
 }
 
-/* True when this destination was met before. */
-static bool been_here(struct work *w, const char *kind, const char *what)
+bool been_here(struct work *w, const char *kind, const char *what)
 {
     char *key = arena_printf(w->a, "%s %s", kind, what);
     str_lower(key);
     if (hash_get(w->seen, key) != NULL)
         return true;
-    if ((int64_t)hash_count(w->seen) < local_params.duplicate_filter_limit)
+    if (local_params.duplicate_filter_limit == 0 || (int64_t)hash_count(w->seen) < local_params.duplicate_filter_limit)
         hash_put(w->seen, key, w);
     return false;
 }
 
-/* ---- deliveries ---- */
-static const char **environment(struct work *w, const struct scope *s, size_t *n)
-{
-    const struct msg_deliver_request *q = &w->d->request;
-    const char **env = command_environment(w->a, local_params.export_environment, n);
-    const char *values[][2] = {{"SENDER", s->sender},
-                               {"RECIPIENT", w->rcpt->address},
-                               {"ORIGINAL_RECIPIENT", w->rcpt->orig_address},
-                               {"USER", s->user},
-                               {"LOGNAME", s->user},
-                               {"LOCAL", s->local},
-                               {"DOMAIN", s->domain},
-                               {"EXTENSION", s->extension},
-                               {"HOME", s->runas ? s->runas->home : NULL},
-                               {"SHELL", s->runas ? s->runas->shell : NULL},
-                               {"CLIENT_HOSTNAME", q->client_name},
-                               {"CLIENT_ADDRESS", q->client_addr},
-                               {"CLIENT_HELO", q->client_helo},
-                               {"CLIENT_PROTOCOL", q->client_proto},
-                               {"SASL_METHOD", q->sasl_method},
-                               {"SASL_SENDER", q->sasl_sender},
-                               {"SASL_USERNAME", q->sasl_username}};
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
-        if (values[i][1] != NULL && (*values[i][1] != '\0' || i == 0))
-            env[(*n)++] = arena_printf(w->a, "%s=%s", values[i][0], values[i][1]);
-    return env;
-}
+/* ---- lists ---- */
 
-/* The rights at this level: the user's, or default_privs. */
-static const struct daemon_passwd *rights(struct work *w, const struct scope *s)
+struct verdict expand_list(struct work *w, struct scope s, struct slice text)
 {
-    if (s->runas != NULL)
-        return s->runas;
-    struct daemon_passwd *pw = ARENA_NEW(w->a, struct daemon_passwd);
-    bool error;
-    return daemon_getpwnam(w->a, daemon_env->common.default_privs, pw, &error) ? pw : NULL;
-}
-
-static struct result run_task(struct work *w, const struct scope *s, struct msg_user_delivery *t)
-{
-    const struct daemon_passwd *pw = rights(w, s);
-    if (pw == NULL)
-        return result_try_again("4.3.5", "mail system configuration error: no user default_privs");
-    BUF_AUTO prefix = BUF(60000);
-    if (strcmp(t->kind, "command") == 0) { /* the other kinds write the line themselves */
-        time_t now = time(NULL);
-        struct tm tm;
-        char stamp[40];
-        localtime_r(&now, &tm);
-        strftime(stamp, sizeof stamp, "%a %b %e %H:%M:%S %Y", &tm);
-        buf_printf(&prefix, "From %s  %s\n", *s->sender != '\0' ? s->sender : "MAILER-DAEMON", stamp);
+    struct token t;
+    s.level++;
+    while (token_next(w->a, &text, &t)) {
+        if (++w->steps > STEPS_MOST)
+            return verdict_of(result_never("5.4.6", "possible alias loop for %s", w->rcpt->address));
+        struct waiting_item *i = ARENA_NEW(w->a, struct waiting_item);
+        i->scope = s;
+        i->token = t;
+        *w->last = i;
+        w->last = &i->next;
     }
-    bool mailbox = strcmp(t->kind, "maildir") == 0 || strcmp(t->kind, "mbox") == 0;
-    const char *kind = strcmp(t->kind, "command") == 0 ? "command" : "file";
-    bool delivered_to = mailbox || strstr(local_params.prepend_delivered_header, kind) != NULL;
-    delivery_prefix(&prefix, s->sender, w->rcpt, w->rcpt->address,
-                    PREFIX_RETURN_PATH | (daemon_env->common.enable_original_recipient ? PREFIX_ORIGINAL_TO : 0U) |
-                        (delivered_to ? PREFIX_DELIVERED_TO : 0U));
-    t->prefix = buf_slice(&prefix);
-    t->queue_id = w->d->request.queue_id;
-    t->sender = s->sender;
-    t->content_offset = w->d->request.content_offset;
-    t->content_size = w->d->request.content_size;
-    t->file = w->d->request.file;
-    return task_run_as(pw->uid, pw->gid, pw->name, t, w->a,
-                       deadline_in(t->time_limit > 0 ? t->time_limit + 60 : daemon_env->common.ipc_timeout));
+    return fine();
 }
 
-static struct result run_command(struct work *w, const struct scope *s, const char *command)
+static bool refuse_include(struct verdict *v, const char *why, const char *path)
 {
-    struct msg_user_delivery t = {.kind = "command", .target = command};
-    t.environment = environment(w, s, &t.n_environment);
-    t.chdir_to = s->runas != NULL ? s->runas->home : daemon_env->common.queue_directory;
-    t.time_limit = (uint32_t)local_params.command_time_limit;
-    return run_task(w, s, &t);
-}
-
-static bool is_allowed(const char *list, enum source source)
-{
-    struct slice rest = slice_of(list), word;
-    while (slice_token(&rest, ", \t\r\n", &word))
-        if (slice_eq_fold(word, slice_of(source_names[source])))
-            return true;
+    log_warn("%s: %s", why, path);
+    *v = config_error();
     return false;
 }
 
-static struct result to_file(struct work *w, const struct scope *s, const char *path)
+/* Whose rights an include file gives: its owner's, when it is not one of a user's. False with *v. */
+static bool include_rights(struct work *w, struct scope *s, const char *path, struct verdict *v)
 {
-    size_t n = strlen(path);
-    bool maildir = n > 1 && path[n - 1] == '/';
-    if (!is_allowed(local_params.allow_mail_to_files, s->source))
-        return result_never("5.7.1", "mail to file is restricted");
-    if (been_here(w, "file", path))
-        return fine();
-    struct msg_user_delivery t = {.kind = maildir ? "maildir" : "file",
-                                  .target = maildir ? arena_strndup(w->a, path, n - 1) : path,
-                                  .size_limit = local_params.mailbox_size_limit};
-    return run_task(w, s, &t);
+    struct stat st;
+    bool error = false;
+    if (s->runas != NULL)
+        return true;
+    if (stat(path, &st) != 0)
+        return refuse_include(v, "unable to lookup :include: file", path);
+    if (!S_ISREG(st.st_mode))
+        return refuse_include(v, ":include: file is not a regular file", path);
+    if (st.st_mode & S_IWOTH)
+        return refuse_include(v, ":include: file is world writable", path);
+    struct daemon_passwd *pw = ARENA_NEW(w->a, struct daemon_passwd);
+    if (!daemon_getpwuid(w->a, st.st_uid, pw, &error)) {
+        if (!error)
+            return refuse_include(v, "cannot find username for the owner of :include: file", path);
+        *v = verdict_of(result_try_again("4.3.0", "user lookup error"));
+        return false;
+    }
+    s->runas = pw;
+    return true;
 }
 
-static struct result to_command(struct work *w, const struct scope *s, const char *command)
-{
-    if (!is_allowed(local_params.allow_mail_to_commands, s->source))
-        return result_never("5.7.1", "mail to command is restricted");
-    if (been_here(w, "command", command))
-        return fine();
-    return run_command(w, s, command);
-}
-
-static struct result to_mailbox(struct work *w, const struct scope *s, const struct daemon_passwd *pw)
-{
-    struct scope own = *s;
-    own.runas = pw;
-    if (been_here(w, "mailbox", pw->name))
-        return fine();
-    if (*local_params.mailbox_command != '\0')
-        return run_command(w, &own, local_params.mailbox_command);
-    const char *below = local_params.home_mailbox;
-    const char *path = *below != '\0' ? arena_printf(w->a, "%s/%s", pw->home, below)
-                                      : arena_printf(w->a, "%s/%s", local_params.mail_spool_directory, pw->name);
-    size_t n = strlen(path);
-    bool maildir = path[n - 1] == '/';
-    struct msg_user_delivery t = {.kind = maildir ? "maildir" : "mbox",
-                                  .target = maildir ? arena_strndup(w->a, path, n - 1) : path,
-                                  .size_limit = local_params.mailbox_size_limit};
-    if (strstr(local_params.mailbox_delivery_lock, "dotlock") != NULL)
-        t.flags |= TASK_DOTLOCK;
-    return run_task(w, &own, &t);
-}
-
-/* ---- expansion ---- */
-static struct result expand_list(struct work *w, struct scope s, struct slice text);
-
-static struct result include_file(struct work *w, struct scope s, const char *path)
+static struct verdict include_file(struct work *w, struct scope s, const char *path)
 {
     struct slice text;
-    const struct daemon_passwd *pw = rights(w, &s);
-    if (*path != '/' || pw == NULL)
+    struct verdict v;
+    if (*path != '/')
         return config_error();
     if (been_here(w, "include", path))
         return fine();
-    int rc = task_read_as(pw->uid, pw->gid, pw->name, "include", path, w->a, &text);
+    if (!include_rights(w, &s, path, &v))
+        return v;
+    int rc = task_read_as(s.runas->uid, s.runas->gid, s.runas->name, "include", path, w->a, &text);
     if (rc < 0)
-        return result_try_again("4.3.0", "cannot read include file %s", path);
+        return verdict_of(result_try_again("4.3.0", "cannot read include file %s", path));
     if (rc == 0) {
-        log_warn("include file %s cannot be used", path);
-        return config_error();
+        refuse_include(&v, "cannot open :include: file", path);
+        return v;
     }
+    if (s.runas->uid == 0)
+        s.runas = NULL;
     s.source = FROM_INCLUDE;
+    if (!propagates[FROM_INCLUDE])
+        s.unmatched = NULL;
     return expand_list(w, s, text);
 }
 
+static const char *with_extension(struct arena *a, const char *address, const char *extension)
+{
+    ptrdiff_t at = address_at(address);
+    size_t n = at < 0 ? strlen(address) : (size_t)at;
+    return extension == NULL ? address : arena_printf(a, "%.*s%s%s", (int)n, address, extension, address + n);
+}
+
+static struct verdict expand_address(struct work *w, struct scope s, const char *address, bool no_expand);
+
 /* An address of a list: put into canonical form; here or elsewhere. */
-static struct result list_address(struct work *w, struct scope s, const struct token *t)
+static struct verdict list_address(struct work *w, struct scope s, const struct token *t)
 {
     const char *canonical;
     struct msg_resolved where;
-    if (!rewrite_addresses(rewriter, w->a, "local", &t->text, 1, &canonical) ||
-        !resolve_addresses(rewriter, w->a, s.sender, &canonical, 1, &where) || (where.flags & RESOLVE_TRY_AGAIN))
-        return result_try_again("4.3.0", "address resolver failure");
+    if (!rewrite_addresses(rewriter, w->a, "local", &t->text, 1, &canonical))
+        return verdict_of(result_try_again("4.3.0", "address resolver failure"));
+    canonical = with_extension(w->a, canonical, s.unmatched);
+    if (!resolve_addresses(rewriter, w->a, s.sender, &canonical, 1, &where) || (where.flags & RESOLVE_TRY_AGAIN))
+        return verdict_of(result_try_again("4.3.0", "address resolver failure"));
     if (where.flags & RESOLVE_ERROR)
-        return result_never("5.1.3", "bad address syntax: \"%s\"", t->text);
+        return verdict_of(result_never("5.1.3", "bad address syntax: \"%s\"", t->text));
     if (strcmp(where.transport, daemon_env->service) == 0)
         return expand_address(w, s, where.recipient, t->no_expand);
     forward_add(w->forward, s.sender, where.recipient);
     return fine();
 }
 
-static struct result expand_list(struct work *w, struct scope s, struct slice text)
+static struct verdict one_destination(struct work *w, const struct waiting_item *i)
 {
-    struct result r = fine();
-    struct token t;
-    s.level++;
-    while (token_next(w->a, &text, &t)) {
-        if (t.kind == TOKEN_COMMAND)
-            r = join(r, to_command(w, &s, t.text));
-        else if (t.kind == TOKEN_FILE)
-            r = join(r, to_file(w, &s, t.text));
-        else if (t.kind == TOKEN_INCLUDE)
-            r = join(r, include_file(w, s, t.text));
-        else
-            r = join(r, list_address(w, s, &t));
+    switch (i->token.kind) {
+    case TOKEN_COMMAND:
+        return to_command(w, &i->scope, i->token.text);
+    case TOKEN_FILE:
+        return to_file(w, &i->scope, i->token.text);
+    case TOKEN_INCLUDE:
+        return include_file(w, i->scope, i->token.text);
+    case TOKEN_ADDRESS:
+        return list_address(w, i->scope, &i->token);
     }
-    return r;
+    return fine();
 }
 
-/* False when the name is no alias, or stands in its own list. */
-static bool expand_alias(struct work *w, struct scope s, const char *name, struct result *r)
+/* ---- aliases ---- */
+
+/* The envelope sender of a list that has an owner: the owner- alias, or what it stands for. MAP_NOT_FOUND: none. */
+static enum map_status find_owner(struct work *w, const char *name, const char **owner)
 {
-    BUF_AUTO value = BUF(1000000), owner = BUF(1000);
+    BUF_AUTO value = BUF(100000);
+    struct token t;
+    const char *text = arena_printf(w->a, "owner-%s", name), *canonical;
+    if (!local_params.owner_request_special || slice_starts_fold(slice_of(name), SLICE("owner-")))
+        return MAP_NOT_FOUND;
+    enum map_status st = maps_lookup(aliases, text, &value);
+    struct slice list = buf_slice(&value);
+    if (st != MAP_FOUND)
+        return st;
+    if (local_params.expand_owner_alias && token_next(w->a, &list, &t) && t.kind == TOKEN_ADDRESS)
+        text = t.text;
+    if (!rewrite_addresses(rewriter, w->a, "local", &text, 1, &canonical))
+        return MAP_TRY_AGAIN;
+    *owner = canonical;
+    return MAP_FOUND;
+}
+
+/* Commands and files in an alias get the rights of its table's owner, unless that is root. */
+static const struct daemon_passwd *table_owner(struct work *w, const char *title)
+{
+    struct stat st;
+    bool error;
+    const char *path = strchr(title, ':');
+    if (path == NULL || path[1] != '/' || !daemon_is_root())
+        return NULL;
+    if (stat(arena_printf(w->a, "%s.lmdb", path + 1), &st) != 0 && stat(path + 1, &st) != 0)
+        return NULL;
+    struct daemon_passwd *pw = ARENA_NEW(w->a, struct daemon_passwd);
+    return st.st_uid != 0 && daemon_getpwuid(w->a, st.st_uid, pw, &error) ? pw : NULL;
+}
+
+/* False when the name is no alias, or stands in its own list. unmatched: the extension that is not of the name. */
+static bool expand_alias(struct work *w, struct scope s, const char *name, const char *unmatched, struct verdict *v)
+{
+    BUF_AUTO value = BUF(1000000);
+    const char *owner = NULL, *title = "";
     if (s.expanded_from != NULL && str_eq_fold(s.expanded_from, name))
         return false;
-    enum map_status st = maps_lookup(aliases, name, &value), owned = MAP_NOT_FOUND;
+    enum map_status st = maps_lookup_title(aliases, name, &value, &title), owned = MAP_NOT_FOUND;
     if (st == MAP_NOT_FOUND)
         return false;
-    char *owner_name = arena_printf(w->a, "owner-%s", name);
     if (st == MAP_FOUND)
-        owned = maps_lookup(aliases, owner_name, &owner);
+        owned = find_owner(w, name, &owner);
     if (st == MAP_TRY_AGAIN || owned == MAP_TRY_AGAIN) {
-        *r = result_try_again("4.3.0", "alias database unavailable");
+        *v = verdict_of(result_try_again("4.3.0", "alias database unavailable"));
     } else if (s.level > LEVELS_MOST) {
         log_warn("alias database loop for %s", name);
-        *r = result_never("5.4.6", "alias database loop for %s", name);
+        *v = verdict_of(result_never("5.4.6", "alias database loop for %s", name));
     } else {
         s.source = FROM_ALIAS;
-        s.runas = NULL;
+        s.runas = table_owner(w, title);
         s.expanded_from = arena_strdup(w->a, name);
+        s.unmatched = propagates[FROM_ALIAS] ? unmatched : NULL;
         if (owned == MAP_FOUND) {
             s.owner = s.expanded_from;
             if (*s.sender != '\0')
-                s.sender = arena_printf(w->a, "%s@%s", owner_name, s.domain);
+                s.sender = owner;
+        } else if (local_params.reset_owner_alias) {
+            s.owner = NULL;
         }
-        *r = expand_list(w, s, slice_make(arena_slice(w->a, buf_slice(&value)), value.len));
+        *v = expand_list(w, s, slice_make(arena_slice(w->a, buf_slice(&value)), value.len));
     }
     return true;
 }
 
+/* ---- .forward ---- */
+
 struct names {
     const struct scope *scope;
     const struct daemon_passwd *pw;
-    const char *delimiter, *recipient;
+    const char *delimiter;
+    const char *allowed; /* characters of values */
+    struct arena *a;
+    bool used_extension;
 };
+
 static const char *name_value(void *ctx, const char *name)
 {
-    const struct names *n = ctx;
+    struct names *n = ctx;
     const char *const known[][2] = {{"user", n->scope->user},           {"local", n->scope->local},
                                     {"extension", n->scope->extension}, {"domain", n->scope->domain},
-                                    {"recipient", n->recipient},        {"recipient_delimiter", n->delimiter},
+                                    {"recipient", n->scope->address},   {"recipient_delimiter", n->delimiter},
                                     {"home", n->pw ? n->pw->home : ""}, {"shell", n->pw ? n->pw->shell : ""}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(name, known[i][0]) == 0)
-            return known[i][1] != NULL ? known[i][1] : "";
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strcmp(name, known[i][0]) != 0)
+            continue;
+        n->used_extension |= (i == 1 || i == 2) && known[i][1] != NULL;
+        char *value = arena_strdup(n->a, known[i][1] != NULL ? known[i][1] : "");
+        for (char *p = value; n->allowed != NULL && *(p += strspn(p, n->allowed)) != '\0';)
+            *p = '_';
+        return value;
+    }
     return NULL;
 }
 
-static const char *expand_names(struct work *w, const struct scope *s, const struct daemon_passwd *pw, const char *text)
+const char *expand_names(struct work *w, const struct scope *s, const struct daemon_passwd *pw, const char *text,
+                         bool *used_extension)
 {
     BUF_AUTO out = BUF(10000), err = BUF(1000);
     size_t n = strlen(s->user);
     const char *delimiter = s->extension != NULL ? arena_strndup(w->a, s->local + n, 1) : "";
-    struct names names = {s, pw, delimiter, w->rcpt->address};
+    struct names names = {s, pw, delimiter, NULL, w->a, false};
+    if (text == local_params.forward_path)
+        names.allowed = local_params.forward_expansion_filter;
+    else if (text == local_params.command_execution_directory)
+        names.allowed = local_params.execution_directory_expansion_filter;
     if (!conf_expand_with(daemon_env->conf, text, name_value, &names, &out, &err)) {
         log_warn("cannot expand \"%s\": %s", text, buf_cstr(&err));
         return "";
     }
+    if (used_extension != NULL)
+        *used_extension = names.used_extension;
     return arena_strdup(w->a, buf_cstr(&out));
 }
 
 /* False when there is no .forward to be used: mailbox delivery follows. */
-static bool expand_forward(struct work *w, struct scope s, const struct daemon_passwd *pw, struct result *r)
+static bool expand_forward(struct work *w, struct scope s, const struct daemon_passwd *pw, struct verdict *v)
 {
-    struct slice paths = slice_of(expand_names(w, &s, pw, local_params.forward_path)), path, text;
+    struct slice paths = slice_of(expand_names(w, &s, pw, local_params.forward_path, NULL)), path, text;
     if (*pw->home == '\0' || (s.extension != NULL && strchr(s.extension, '/') != NULL))
         return false;
     while (slice_token(&paths, ", \t\r\n", &path)) {
         const char *name = arena_slice(w->a, path);
         int rc = task_read_as(pw->uid, pw->gid, pw->name, "forward", name, w->a, &text);
         if (rc < 0) {
-            *r = result_try_again("4.3.0", "cannot read %s", name);
+            *v = verdict_of(result_try_again("4.3.0", "cannot read %s", name));
             return true;
         }
         struct token t;
@@ -357,24 +332,26 @@ static bool expand_forward(struct work *w, struct scope s, const struct daemon_p
             continue;
         if (been_here(w, "forward", name)) /* the list names its owner: a copy stays here */
             return false;
+        bool matched = s.extension == NULL || slice_ends_fold(path, slice_of(s.extension));
+        s.unmatched = propagates[FROM_FORWARD] && !matched ? s.local + strlen(s.user) : NULL;
         s.source = FROM_FORWARD;
         s.runas = pw;
         s.owner = s.user;
         s.expanded_from = s.user;
-        *r = expand_list(w, s, text);
+        *v = expand_list(w, s, text);
         return true;
     }
     return false;
 }
 
-static struct result unknown_user(struct work *w, struct scope s)
+/* ---- addresses ---- */
+
+static bool seen_before(const struct work *w, const char *address)
 {
-    if (*local_params.luser_relay == '\0')
-        return result_never("5.1.1", "unknown user: \"%s\"", s.local);
-    if (been_here(w, "luser_relay", s.local))
-        return result_never("5.4.6", "mail forwarding loop for %s", w->rcpt->address);
-    s.source = FROM_ALIAS;
-    return expand_list(w, s, slice_of(expand_names(w, &s, NULL, local_params.luser_relay)));
+    for (size_t i = 0; i < w->n_delivered_to; i++)
+        if (str_eq_fold(w->delivered_to[i], address))
+            return true;
+    return false;
 }
 
 /* The local part and its pieces into the scope. */
@@ -383,49 +360,83 @@ static void split(struct work *w, struct scope *s, const char *address)
     ptrdiff_t at = address_at(address);
     char *local = at < 0 ? arena_strdup(w->a, address) : arena_strndup(w->a, address, (size_t)at);
     str_lower(local);
+    s->address = address;
     s->local = local;
     s->domain = at < 0 ? daemon_env->common.myorigin : arena_strdup(w->a, address + at + 1);
     address_split_extension(w->a, local, daemon_env->common.recipient_delimiter, &s->user, &s->extension);
 }
 
-static struct result expand_address(struct work *w, struct scope s, const char *address, bool no_expand)
+static struct verdict to_user(struct work *w, const struct scope *s)
 {
-    struct result r;
-    struct daemon_passwd pw;
+    struct daemon_passwd *pw = ARENA_NEW(w->a, struct daemon_passwd);
+    struct verdict v;
     bool error = false;
+    if (daemon_getpwnam(w->a, s->user, pw, &error)) {
+        struct stat st;
+        if (local_params.require_home_directory && stat(pw->home, &st) != 0)
+            return verdict_of(
+                result_try_again("4.3.0", "cannot access home directory %s: %s", pw->home, strerror(errno)));
+        if (expand_forward(w, *s, pw, &v))
+            return v;
+    } else if (error) {
+        return verdict_of(result_try_again("4.3.0", "user lookup error"));
+    }
+    return to_mailbox(w, s);
+}
+
+static struct verdict look_at(struct work *w, struct scope s, const char *address, bool no_expand)
+{
+    struct verdict v;
     char kind[32];
     snprintf(kind, sizeof kind, "recipient %d", s.level);
     if (been_here(w, kind, address))
         return fine();
-    if (++w->steps > STEPS_MOST || s.level > LEVELS_MOST + 1)
-        return result_never("5.4.6", "possible alias loop for %s", address);
-    if (delivery_seen_before(w->d, address))
-        return result_never("5.4.6", "mail forwarding loop for %s", address);
+    if (s.level > LEVELS_MOST + 1)
+        return verdict_of(result_never("5.4.6", "possible alias loop for %s", address));
+    if (seen_before(w, address))
+        return verdict_of(result_never("5.4.6", "mail forwarding loop for %s", address));
     split(w, &s, address);
-    if (!no_expand) {
-        if (expand_alias(w, s, s.local, &r) || (s.extension != NULL && expand_alias(w, s, s.user, &r)))
-            return r;
-        /* Members of a list with an owner, of a user's .forward and of files become recipients of a message of their
-         * own, with a delivery status each. */
-        if ((s.owner != NULL && !str_eq_fold(s.owner, s.user)) || s.source == FROM_INCLUDE) {
-            forward_add(w->forward, s.sender, address);
-            return fine();
-        }
+    if (!local_params.frozen_delivered_to)
+        s.delivered_to = s.address;
+    if (no_expand)
+        return to_mailbox(w, &s);
+    if (expand_alias(w, s, s.local, NULL, &v) ||
+        (s.extension != NULL && expand_alias(w, s, s.user, s.local + strlen(s.user), &v)))
+        return v;
+    /* Members of a list with an owner, of a user's .forward and of files become recipients of a message of their
+     * own, with a delivery status each. */
+    if ((s.owner != NULL && !str_eq_fold(s.owner, s.user)) || s.source == FROM_INCLUDE) {
+        forward_add(w->forward, s.sender, address);
+        return fine();
     }
-    if (!daemon_getpwnam(w->a, s.user, &pw, &error))
-        return error ? result_try_again("4.3.0", "user lookup error") : unknown_user(w, s);
-    if (!no_expand && expand_forward(w, s, &pw, &r))
-        return r;
-    return to_mailbox(w, &s, &pw);
+    return to_user(w, &s);
 }
 
-struct result expand_recipient(struct agent_delivery *d, const struct msg_deliver_recipient *rcpt)
+static struct verdict expand_address(struct work *w, struct scope s, const char *address, bool no_expand)
 {
+    struct verdict v = look_at(w, s, address, no_expand);
+    if (v.address == NULL)
+        v.address = address;
+    return v;
+}
+
+void expand_recipient(struct agent_delivery *d, size_t place)
+{
+    const struct msg_deliver_recipient *rcpt = &d->request.recipients[place];
     struct work w = {.d = d, .rcpt = rcpt, .a = d->arena, .seen = hash_new(), .forward = forward_new(d->arena)};
-    struct scope s = {.sender = d->request.sender};
-    struct result r = expand_address(&w, s, rcpt->address, false);
-    if (r.outcome != OUTCOME_TRY_AGAIN) /* otherwise they would go out again at the next try */
-        r = join(r, forward_send(w.forward, d, rcpt));
+    struct scope s = {.sender = d->request.sender, .delivered_to = rcpt->address, .address = rcpt->address};
+    w.last = &w.first;
+    w.delivered_to = delivery_seen(d, &w.n_delivered_to);
+    struct verdict v = expand_address(&w, s, rcpt->address, false);
+    for (; w.first != NULL; w.first = w.first->next)
+        v = join(v, one_destination(&w, w.first));
+    if (v.result.outcome != OUTCOME_TRY_AGAIN) /* otherwise they would go out again at the next try */
+        v = join(v, verdict_of(forward_send(w.forward, d, rcpt)));
     hash_free(&w.seen, NULL);
-    return r;
+    if (v.told && v.passed != NULL) {
+        agent_adopt(d, place, v.passed);
+        return;
+    }
+    struct agent_result r = {.relay = "local", .result = v.result, .diagnostic = v.diagnostic, .address = v.address};
+    agent_report(d, place, &r);
 }

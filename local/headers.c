@@ -52,27 +52,45 @@ static void read_header(const struct agent_delivery *d, struct buf *out)
     }
 }
 
-static bool names_address(struct slice value, const char *address)
+static const char *internal_form(struct arena *a, struct slice value)
 {
     BUF_AUTO internal = BUF(IPC_ADDR);
     value = slice_trim(value);
-    return slice_eq_fold(value, slice_of(address)) ||
-           (address_unquote(value, &internal) && slice_eq_fold(buf_slice(&internal), slice_of(address)));
+    return address_unquote(value, &internal) ? arena_strdup(a, buf_cstr(&internal)) : arena_slice(a, value);
+}
+
+const char **delivery_seen(const struct agent_delivery *d, size_t *n)
+{
+    enum { MOST = 10000 };
+    const struct slice name = SLICE("Delivered-To:");
+    const char **found = NULL;
+    BUF_AUTO b = BUF(HEADER_MAX + 16384);
+    *n = 0;
+    read_header(d, &b);
+    for (struct slice rest = buf_slice(&b); rest.n > 0 && rest.p[0] != '\n' && *n < MOST;) {
+        ptrdiff_t lf = slice_find(rest, '\n');
+        size_t len = lf < 0 ? rest.n : (size_t)lf;
+        struct slice line = {rest.p, len};
+        if (slice_starts_fold(line, name)) {
+            if ((*n & (*n - 1)) == 0) { /* full: 0, 1, 2, 4, ... */
+                const char **more = ARENA_ARRAY(d->arena, const char *, *n * 2 + 1);
+                for (size_t i = 0; i < *n; i++)
+                    more[i] = found[i];
+                found = more;
+            }
+            found[(*n)++] = internal_form(d->arena, slice_make(line.p + name.n, len - name.n));
+        }
+        rest = slice_make(rest.p + len + (lf >= 0), rest.n - len - (lf >= 0));
+    }
+    return found;
 }
 
 bool delivery_seen_before(const struct agent_delivery *d, const char *address)
 {
-    const struct slice name = SLICE("Delivered-To:");
-    BUF_AUTO b = BUF(HEADER_MAX + 16384);
-    read_header(d, &b);
-    struct slice rest = buf_slice(&b);
-    while (rest.n > 0 && rest.p[0] != '\n') {
-        ptrdiff_t lf = slice_find(rest, '\n');
-        size_t n = lf < 0 ? rest.n : (size_t)lf;
-        struct slice line = {rest.p, n};
-        if (slice_starts_fold(line, name) && names_address(slice_make(line.p + name.n, n - name.n), address))
+    size_t n;
+    const char **seen = delivery_seen(d, &n);
+    for (size_t i = 0; i < n; i++)
+        if (str_eq_fold(seen[i], address))
             return true;
-        rest = slice_make(rest.p + n + (lf >= 0), rest.n - n - (lf >= 0));
-    }
     return false;
 }

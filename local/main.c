@@ -9,10 +9,11 @@
 static void deliver(struct agent_delivery *d)
 {
     for (size_t i = 0; i < d->request.n_recipients; i++) {
-        struct agent_result r = {.relay = "local"};
-        r.result = d->request.flags & DELIVER_PROBE ? result_ok("2.0.0", "delivers to mailbox")
-                                                    : expand_recipient(d, &d->request.recipients[i]);
-        agent_report(d, i, &r);
+        struct agent_result r = {.relay = "local", .result = result_ok("2.0.0", "delivers to mailbox")};
+        if (d->request.flags & DELIVER_PROBE)
+            agent_report(d, i, &r);
+        else
+            expand_recipient(d, i);
     }
 }
 

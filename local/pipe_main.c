@@ -177,7 +177,7 @@ static bool expand_argv(struct agent_delivery *d, struct msg_user_delivery *t)
     return true;
 }
 
-static struct result run(struct agent_delivery *d)
+static struct result run(struct agent_delivery *d, const char **diagnostic)
 {
     const struct msg_deliver_request *q = &d->request;
     BUF_AUTO prefix = BUF(60000);
@@ -218,15 +218,15 @@ static struct result run(struct agent_delivery *d)
     int64_t limit =
         conf_transport_time(daemon_env->conf, daemon_env->service, "_time_limit", local_params.command_time_limit);
     t.time_limit = (uint32_t)limit;
-    struct result r = task_run_as(run_uid, run_gid, run_name, &t, d->arena, deadline_in(limit + 60));
+    struct result r = task_run_as(run_uid, run_gid, run_name, &t, d->arena, diagnostic, deadline_in(limit + 60));
     return result_is_ok(&r) ? result_ok("2.0.0", "delivered via %s service", daemon_env->service) : r;
 }
 
 static void deliver(struct agent_delivery *d)
 {
     struct agent_result r = {.relay = daemon_env->service};
-    r.result =
-        d->request.flags & DELIVER_PROBE ? result_ok("2.0.0", "delivers to command: %s", args.argv.items[0]) : run(d);
+    r.result = d->request.flags & DELIVER_PROBE ? result_ok("2.0.0", "delivers to command: %s", args.argv.items[0])
+                                                : run(d, &r.diagnostic);
     agent_report_rest(d, &r);
 }
 

@@ -52,17 +52,18 @@ static bool is_read(const struct msg_user_delivery *t)
     return strcmp(t->kind, "forward") == 0 || strcmp(t->kind, "include") == 0;
 }
 
-static struct result perform(const struct msg_user_delivery *t)
+static struct result perform(const struct msg_user_delivery *t, struct buf *diagnostic)
 {
+    unsigned mbox = (t->flags & TASK_DOTLOCK ? STORE_DOTLOCK : 0U) | (t->flags & TASK_ANY_OWNER ? STORE_ANY_OWNER : 0U);
     struct store_source m = {.fd = t->file, .offset = t->content_offset, .size = t->content_size, .prefix = t->prefix};
     if (strcmp(t->kind, "maildir") == 0)
         return store_deliver_maildir(t->target, &m, t->size_limit);
     if (strcmp(t->kind, "mbox") == 0)
-        return store_deliver_mbox(t->target, &m, t->sender, t->size_limit, (t->flags & TASK_DOTLOCK) != 0);
+        return store_deliver_mbox(t->target, &m, t->sender, t->size_limit, mbox);
     if (strcmp(t->kind, "file") == 0)
         return store_deliver_file(t->target, &m, t->sender, t->size_limit);
     if (strcmp(t->kind, "command") == 0)
-        return command_run(t);
+        return command_run(t, diagnostic);
     return result_try_again("4.3.5", "mail system configuration error: delivery of kind %s", t->kind);
 }
 
@@ -79,7 +80,7 @@ static void serve(struct ipc_conn *c)
         if (is_read(&t))
             thread_run(run_read, &j);
         else
-            r = perform(&t);
+            r = perform(&t, &j.data);
         struct msg_user_delivery_reply reply = {.outcome = j.again ? OUTCOME_TRY_AGAIN : r.outcome,
                                                 .dsn = r.dsn,
                                                 .text = r.text,
@@ -128,11 +129,27 @@ void task_pool_open(const char *name, bool confined, uid_t minimum_uid)
     agent_configure(&daemon_env->common);
 }
 
-struct result task_run_as(uid_t uid, gid_t gid, const char *user, const struct msg_user_delivery *t, struct arena *a,
-                          int64_t deadline)
+static const char *keep_diagnostic(struct arena *a, struct slice said)
 {
-    if (pool == NULL)
-        return perform(t);
+    enum { MOST = 2000 };
+    if (said.n > MOST)
+        said.n = MOST;
+    return said.n > 0 ? arena_printf(a, "x-unix; %.*s", SLICE_ARG(said)) : NULL;
+}
+
+struct result task_run_as(uid_t uid, gid_t gid, const char *user, const struct msg_user_delivery *t, struct arena *a,
+                          const char **diagnostic, int64_t deadline)
+{
+    const char *unused;
+    if (diagnostic == NULL)
+        diagnostic = &unused;
+    *diagnostic = NULL;
+    if (pool == NULL) {
+        BUF_AUTO said = BUF(READ_MAX);
+        struct result r = perform(t, &said);
+        *diagnostic = keep_diagnostic(a, buf_slice(&said));
+        return r;
+    }
     struct ipc_conn *c = userproc_take(pool, uid, gid, user, deadline);
     if (c == NULL)
         return result_try_again("4.3.0", "cannot start a process for user id %u: %s", (unsigned)uid, strerror(errno));
@@ -140,6 +157,8 @@ struct result task_run_as(uid_t uid, gid_t gid, const char *user, const struct m
     enum ipc_status st = ipc_send(c, &ipc_type_user_delivery, t, deadline);
     if (st == IPC_OK)
         st = ipc_recv(c, &ipc_type_user_delivery_reply, a, &reply, deadline);
+    if (st == IPC_OK)
+        *diagnostic = keep_diagnostic(a, reply.data);
     userproc_give(pool, &c, st == IPC_OK);
     if (st != IPC_OK)
         return result_try_again("4.3.0", "delivery process: %s", ipc_strerror(st));

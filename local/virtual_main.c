@@ -87,7 +87,7 @@ static struct result store(struct agent_delivery *d, const struct msg_deliver_re
                                   .file = d->request.file};
     if (strstr(local_params.virtual_mailbox_lock, "dotlock") != NULL)
         t.flags |= TASK_DOTLOCK;
-    struct result r = task_run_as(uid, gid, NULL, &t, d->arena, deadline_in(daemon_env->common.ipc_timeout));
+    struct result r = task_run_as(uid, gid, NULL, &t, d->arena, NULL, deadline_in(daemon_env->common.ipc_timeout));
     if (r.outcome == OUTCOME_NEVER && strcmp(r.dsn, "5.2.0") == 0 && leads_outside(d->arena, target)) {
         log_warn("%s: symbolic links lead to a folder that virtual_mailbox_folders does not name", target);
         return result_try_again("4.3.5", "mail system configuration error");

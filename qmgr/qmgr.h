@@ -21,6 +21,7 @@ extern struct qmgr_params qmgr_params;
 struct outcome_note {
     enum { NOTE_NONE, NOTE_DELIVERED, NOTE_DEFERRED, NOTE_FAILED } kind;
     const char *dsn, *text, *relay, *diagnostic, *remote_mta, *action;
+    const char *address; /* whom it concerns, when the agent expanded the recipient; else NULL or "" */
 };
 
 /* A message in the active queue. */

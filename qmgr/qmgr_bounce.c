@@ -44,7 +44,7 @@ static size_t collect(struct message *m, const char *kind, struct msg_bounce_rec
         if (!action)
             continue;
         out[n++] = (struct msg_bounce_recipient){
-            .address = r->address,
+            .address = note->address && *note->address ? note->address : r->address,
             .orig_address = r->orig_address,
             .dsn_orcpt = r->dsn_orcpt,
             .dsn_notify = r->dsn_notify,

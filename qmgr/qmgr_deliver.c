@@ -219,6 +219,7 @@ static void note_result(struct message *m, const struct msg_deliver_result *r)
     n->diagnostic = arena_strdup(m->arena, r->diagnostic);
     n->remote_mta = arena_strdup(m->arena, r->remote_mta);
     n->action = arena_strdup(m->arena, r->action);
+    n->address = arena_strdup(m->arena, r->address);
 }
 
 /* Recipients that the agent said nothing of. */

@@ -165,7 +165,8 @@ enum deliver_flags {
     F(STR, remote_mta, IPC_HOST) /* for the DSN; "" none */                                                          \
     F(STR, diagnostic, IPC_TEXT) /* the remote's reply, "" none: X-Postfix text is used */                           \
     F(STR, action, 12) /* "", or "relayed", "expanded" where "delivered" would be said, or "none" when the next host \
-                          has the duty to tell */
+                          has the duty to tell */                                                                    \
+    F(STR, address, IPC_ADDR) /* whom it concerns when the agent expanded the recipient; "" itself */
 /* site_dead: connect, greeting, TLS or EHLO trouble, not a refused recipient; the reason is then in site_*. */
 #define MSG_deliver_reply(F)               \
     F(LIST, results, 1000, deliver_result) \

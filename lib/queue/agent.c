@@ -51,8 +51,9 @@ static void log_result(const struct agent_delivery *d, size_t place, const struc
 {
     const struct msg_deliver_recipient *rcpt = &d->request.recipients[place];
     BUF_AUTO b = BUF(8000);
-    buf_printf(&b, "%s: to=<%s>", d->request.queue_id, rcpt->address);
-    if (*rcpt->orig_address && !str_eq_fold(rcpt->orig_address, rcpt->address))
+    const char *address = r->address ? r->address : rcpt->address;
+    buf_printf(&b, "%s: to=<%s>", d->request.queue_id, address);
+    if (*rcpt->orig_address && !str_eq_fold(rcpt->orig_address, address))
         buf_printf(&b, ", orig_to=<%s>", rcpt->orig_address);
     buf_printf(&b, ", relay=%s", r->relay && *r->relay ? r->relay : "none");
     if (d->conn_use > 1)
@@ -90,7 +91,17 @@ void agent_report(struct agent_delivery *d, size_t place, const struct agent_res
         .remote_mta = keep(d, r.remote_mta),
         .diagnostic = keep(d, r.diagnostic),
         .action = keep(d, r.action),
+        .address = keep(d, r.address),
     };
+}
+
+void agent_adopt(struct agent_delivery *d, size_t place, const struct msg_deliver_result *r)
+{
+    if (place >= d->request.n_recipients || d->reported[place])
+        return;
+    d->reported[place] = true;
+    d->reply.results[d->reply.n_results] = *r;
+    d->reply.results[d->reply.n_results++].index = d->request.recipients[place].index;
 }
 
 void agent_report_rest(struct agent_delivery *d, const struct agent_result *r)

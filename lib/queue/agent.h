@@ -27,11 +27,14 @@ struct agent_result {
     const char *relay;                            /* "" or NULL: none */
     const char *status;                           /* NULL: sent, deferred or bounced by outcome */
     const char *remote_mta, *diagnostic, *action; /* NULL: "" */
+    const char *address;                          /* whom it concerns after expansion; NULL: the recipient itself */
 };
 /* place: index into request.recipients. Logs "QID: to=<..>, orig_to=<..>, relay=.., conn_use=.., delay=..,
  * delays=a/b/c/d, dsn=.., status=.. (text)" and adds to the reply. With soft_bounce permanent becomes temporary here.
  */
 void agent_report(struct agent_delivery *d, size_t place, const struct agent_result *r);
+/* What another delivery agent, which has logged it, said of this recipient. */
+void agent_adopt(struct agent_delivery *d, size_t place, const struct msg_deliver_result *r);
 /* All recipients that have no report yet. */
 void agent_report_rest(struct agent_delivery *d, const struct agent_result *r);
 /* Marks the destination as dead, for connect, greeting, TLS and EHLO trouble. */

@@ -6,18 +6,16 @@
 #include <string.h>
 #include <unistd.h>
 
-struct result deliver_trouble(const char *what, const char *path, int error)
+struct result deliver_trouble(const char *what, int error)
 {
     switch (error) {
     case EDQUOT:
-        return result_never("5.2.2", "%s: %s: %s", what, path, strerror(error));
     case EFBIG:
-        return result_never("5.2.2", "%s: %s: mailbox or message is too large", what, path);
+        return result_never("5.2.2", "%s: %s", what, strerror(error));
     case ENOSPC:
-        return result_try_again("4.3.1", "%s: %s: %s", what, path, strerror(error));
+        return result_try_again("4.3.1", "%s: %s", what, strerror(error));
     case EAGAIN:
-    case EEXIST:
-        return result_try_again("4.2.0", "%s: %s: unable to lock for exclusive access", what, path);
+        return result_try_again("4.2.0", "%s: %s", what, strerror(error));
     case ESTALE:
     case EROFS:
     case EIO:
@@ -26,9 +24,9 @@ struct result deliver_trouble(const char *what, const char *path, int error)
     case ENFILE:
     case ETIMEDOUT:
     case EINTR:
-        return result_try_again("4.3.0", "%s: %s: %s", what, path, strerror(error));
+        return result_try_again("4.3.0", "%s: %s", what, strerror(error));
     default: /* what the owner has to put right: the sender is told at once */
-        return result_never("5.2.0", "%s: %s: %s", what, path, strerror(error));
+        return result_never("5.2.0", "%s: %s", what, strerror(error));
     }
 }
 

@@ -16,10 +16,14 @@ struct store_source {
 /* path without the final slash; made (0700, with cur new tmp) when missing. size_limit 0: none (5.2.2 past it,
  * virtual_mailbox_limit counts the message). On OK text is "delivered to maildir". */
 struct result store_deliver_maildir(const char *path, const struct store_source *m, int64_t size_limit);
-/* mbox with "From sender date", ">From " quoting and locks (fcntl and dotlock as told). On OK "delivered to mailbox". A
- * failed write is undone by truncation. */
+enum store_flags {
+    STORE_DOTLOCK = 1,
+    STORE_ANY_OWNER = 2, /* the mailbox need not belong to this user */
+};
+/* mbox with "From sender date", ">From " quoting and locks (fcntl, and dotlock as told). On OK "delivered to mailbox",
+ * otherwise what went wrong, without the path. A failed write is undone by truncation. */
 struct result store_deliver_mbox(const char *path, const struct store_source *m, const char *sender, int64_t size_limit,
-                                 bool dotlock);
+                                 unsigned flags);
 /* To a plain file, mbox format without dotlock: "/file/name" in aliases. "delivered to file". */
 struct result store_deliver_file(const char *path, const struct store_source *m, const char *sender,
                                  int64_t size_limit);

@@ -122,10 +122,20 @@ static bool part_path(char path[PATH_MAX], const struct letter *l, const char *p
 
 static void failed(struct letter *l, const char *what)
 {
-    l->result = deliver_trouble(what, l->path, errno);
+    l->result = deliver_trouble(what, errno);
     if (l->fd >= 0)
         close(l->fd);
     l->fd = -1;
+}
+
+static void create_failed(struct letter *l)
+{
+    char path[PATH_MAX], what[PATH_MAX + 100];
+    int error = errno;
+    bool known = part_path(path, l, "tmp");
+    snprintf(what, sizeof what, "maildir delivery failed: create maildir file %s", known ? path : l->path);
+    errno = error;
+    failed(l, what);
 }
 
 static void failed_and_remove(struct letter *l, const char *part)
@@ -136,47 +146,53 @@ static void failed_and_remove(struct letter *l, const char *part)
         unlink(path); /* it will come again */
 }
 
-/* The part of names that is the same in a batch: process, a number that other processes of this number do not have (in
+/* What is the same in the names of a batch: process, a number that other processes of this number do not have (in
  * containers they may), host without '/' and ':'. */
-static void name_tail(char tail[NAME_SIZE])
+struct origin {
+    int pid;
+    uint32_t random;
+    char host[128];
+};
+
+static void find_origin(struct origin *o)
 {
     static _Atomic uint32_t random;
-    char host[128];
     if (random == 0) {
         uint32_t r = 0;
         if (getrandom(&r, sizeof r, 0) != (ssize_t)sizeof r)
             r = (uint32_t)clock_wall_usec();
         random = r | 1;
     }
-    if (gethostname(host, sizeof host) != 0)
-        snprintf(host, sizeof host, "localhost");
-    host[sizeof host - 1] = '\0';
-    for (char *p = host; *p != '\0'; p++)
+    o->pid = (int)getpid();
+    o->random = random;
+    if (gethostname(o->host, sizeof o->host) != 0)
+        snprintf(o->host, sizeof o->host, "localhost");
+    o->host[sizeof o->host - 1] = '\0';
+    for (char *p = o->host; *p != '\0'; p++)
         if (*p == '/' || *p == ':')
             *p = '_';
-    snprintf(tail, NAME_SIZE, "P%dR%08x.%s", (int)getpid(), (unsigned)random, host);
 }
 
-static int create(struct letter *l, const char *tail)
+static int create(struct letter *l, const struct origin *o)
 {
     static _Atomic unsigned counter;
     int64_t now = clock_wall_usec();
     char path[PATH_MAX];
-    snprintf(l->name, sizeof l->name, "%lld.M%06lldQ%u%.200s", (long long)(now / 1000000), (long long)(now % 1000000),
-             atomic_fetch_add(&counter, 1), tail);
+    snprintf(l->name, sizeof l->name, "%lld.P%d.M%06lldQ%uR%08x.%s", (long long)(now / 1000000), o->pid,
+             (long long)(now % 1000000), atomic_fetch_add(&counter, 1), (unsigned)o->random, o->host);
     if (!part_path(path, l, "tmp"))
         return -1;
     return open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
 /* early: its blocks are begun to be written, so that later syncs find little to do. */
-static void write_letter(struct letter *l, const char *tail, bool early)
+static void write_letter(struct letter *l, const struct origin *o, bool early)
 {
-    l->fd = create(l, tail);
+    l->fd = create(l, o);
     if (l->fd < 0 && errno == ENOENT && make_maildir(l->path))
-        l->fd = create(l, tail);
+        l->fd = create(l, o);
     if (l->fd < 0)
-        failed(l, "maildir delivery failed: create");
+        create_failed(l);
     else if (!deliver_copy(l->fd, l->m))
         failed_and_remove(l, "tmp");
     else if (early)
@@ -305,10 +321,10 @@ static void sync_all(struct batch *b, int fd)
 static void run_batch(void *arg)
 {
     struct batch *b = arg;
-    char tail[NAME_SIZE];
-    name_tail(tail);
+    struct origin origin;
+    find_origin(&origin);
     for (size_t i = 0; i < b->n; i++)
-        write_letter(b->letters[i], tail, b->n > 1);
+        write_letter(b->letters[i], &origin, b->n > 1);
     int together = find_together(b);
     for (size_t i = 0; i < b->n; i++)
         if (b->letters[i]->fd >= 0)
@@ -390,7 +406,7 @@ struct result store_deliver_maildir(const char *path, const struct store_source 
     struct letter l = {
         .path = path, .m = m, .size_limit = size_limit, .fd = -1, .result = result_ok("2.0.0", "delivered to maildir")};
     if (size_limit > 0 && m->prefix.n + m->size > (uint64_t)size_limit)
-        return deliver_trouble("maildir delivery failed", path, EFBIG);
+        return deliver_trouble("maildir delivery failed: error writing message", EFBIG);
     if (fiber_self() == NULL) {
         struct batch alone = {.letters = {&l}, .n = 1};
         run_batch(&alone);

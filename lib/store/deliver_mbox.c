@@ -22,7 +22,7 @@ struct job {
     const struct store_source *m;
     const char *sender;
     int64_t size_limit;
-    bool dotlock, is_file;
+    bool dotlock, any_owner, is_file;
     struct result result;
 };
 
@@ -102,7 +102,7 @@ static bool take_file_lock(int fd)
 }
 
 /* Appends to the open and locked mailbox; cuts it back to its old length when that fails. */
-static bool append_mbox(struct job *j, int fd, off_t old)
+static bool append_mbox(struct job *j, int fd, off_t old, bool regular)
 {
     char stamp[40];
     time_t now = time(NULL);
@@ -117,81 +117,101 @@ static bool append_mbox(struct job *j, int fd, off_t old)
         return false;
     }
     struct iovec v = {head.data, head.len};
-    if (!head.overflow && deliver_write(fd, &v, 1) && copy_quoted(fd, j->m) && fsync(fd) == 0)
+    if (!head.overflow && deliver_write(fd, &v, 1) && copy_quoted(fd, j->m) && (!regular || fsync(fd) == 0))
         return true;
     int error = errno;
-    if (ftruncate(fd, old) == 0)
+    if (regular && ftruncate(fd, old) == 0)
         fsync(fd);
     errno = error;
     return false;
 }
 
-static struct result refuse_mailbox(const char *what, const char *path, const char *why)
+static struct result refuse(const char *why)
 {
-    return result_never("5.2.0", "%s: %s: %s", what, path, why);
+    return result_never("5.2.0", "%s", why);
 }
 
 /* False with j->result: not a plain file of our own with one name. */
-static bool mailbox_usable(struct job *j, const char *what, const struct stat *st)
+static bool mailbox_usable(struct job *j, const struct stat *st)
 {
     if (!S_ISREG(st->st_mode) && !(j->is_file && S_ISCHR(st->st_mode)))
-        j->result = refuse_mailbox(what, j->path, "destination is not a regular file");
+        j->result = refuse("destination is not a regular file");
     else if (S_ISREG(st->st_mode) && st->st_nlink != 1)
-        j->result = refuse_mailbox(what, j->path, "destination has multiple links");
-    else if (!j->is_file && st->st_uid != geteuid())
-        j->result = refuse_mailbox(what, j->path, "destination is not owned by recipient");
+        j->result = result_never("5.2.0", "file has %lu hard links", (unsigned long)st->st_nlink);
+    else if (!j->is_file && !j->any_owner && st->st_uid != geteuid())
+        j->result = result_try_again("4.2.0", "destination is not owned by recipient");
     else if (j->is_file && (st->st_mode & 0111) != 0)
-        j->result = refuse_mailbox(what, j->path, "file is executable");
+        j->result = refuse("file is executable");
     else
         return true;
     return false;
 }
 
+/* A mailbox is no symbolic link; what its open said then is what it says of the link's end, if that is missing. */
+static int open_mailbox(struct job *j, struct stat *st)
+{
+    int fd = open(j->path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd >= 0 && fstat(fd, st) == 0)
+        return fd;
+    int error = errno;
+    if (fd >= 0)
+        close(fd);
+    if (error == ELOOP && stat(j->path, st) == 0)
+        j->result = refuse("file is a symbolic link");
+    else
+        j->result = deliver_trouble("cannot open file", error == ELOOP ? errno : error);
+    return -1;
+}
+
+static void sync_folder(const char *path)
+{
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash != NULL)
+        *(slash == folder ? slash + 1 : slash) = '\0';
+    deliver_sync_directory(slash != NULL ? folder : "."); /* may be a folder that we may not read */
+}
+
 static void run_mbox(void *arg)
 {
     struct job *j = arg;
-    const char *what = j->is_file ? "cannot append message to file" : "cannot update mailbox";
     char lock[PATH_MAX];
     struct stat st;
     if (snprintf(lock, sizeof lock, "%s.lock", j->path) >= (int)sizeof lock) {
-        j->result = deliver_trouble(what, j->path, ENAMETOOLONG);
+        j->result = deliver_trouble("cannot open file", ENAMETOOLONG);
         return;
     }
     bool locked = j->dotlock && take_dotlock(lock);
     if (j->dotlock && !locked && errno != EACCES && errno != EPERM) {
-        j->result = deliver_trouble(what, j->path, errno);
+        j->result = errno == EEXIST ? result_try_again("4.2.0", "unable to create lock file %s: File exists", lock)
+                                    : deliver_trouble("unable to create lock file", errno);
         return;
     }
     bool fresh = access(j->path, F_OK) != 0;
-    FD_AUTO fd = open(j->path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        j->result = errno == ELOOP ? refuse_mailbox(what, j->path, "file is a symbolic link")
-                                   : deliver_trouble(what, j->path, errno);
-    } else if (mailbox_usable(j, what, &st) && S_ISREG(st.st_mode)) {
-        bool ok = take_file_lock(fd) && fstat(fd, &st) == 0 && append_mbox(j, fd, st.st_size);
-        if (!ok) {
-            j->result = deliver_trouble(what, j->path, errno);
-        } else if (fresh) {
-            char folder[PATH_MAX];
-            snprintf(folder, sizeof folder, "%s", j->path);
-            char *slash = strrchr(folder, '/');
-            if (slash != NULL)
-                *(slash == folder ? slash + 1 : slash) = '\0';
-            deliver_sync_directory(slash != NULL ? folder : "."); /* may be a folder that we may not read */
-        }
+    FD_AUTO fd = open_mailbox(j, &st);
+    if (fd >= 0 && mailbox_usable(j, &st)) {
+        bool regular = S_ISREG(st.st_mode);
+        if (regular && !take_file_lock(fd))
+            j->result = result_try_again("4.2.0", "unable to lock for exclusive access: %s", strerror(errno));
+        else if ((regular && fstat(fd, &st) != 0) || !append_mbox(j, fd, regular ? st.st_size : 0, regular))
+            j->result = deliver_trouble("error writing message", errno);
+        else if (fresh)
+            sync_folder(j->path);
     }
     if (locked)
         unlink(lock);
 }
 
 struct result store_deliver_mbox(const char *path, const struct store_source *m, const char *sender, int64_t size_limit,
-                                 bool dotlock)
+                                 unsigned flags)
 {
     struct job j = {.path = path,
                     .m = m,
                     .sender = sender,
                     .size_limit = size_limit,
-                    .dotlock = dotlock,
+                    .dotlock = (flags & STORE_DOTLOCK) != 0,
+                    .any_owner = (flags & STORE_ANY_OWNER) != 0,
                     .result = result_ok("2.0.0", "delivered to mailbox")};
     thread_run(run_mbox, &j);
     return j.result;

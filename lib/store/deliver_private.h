@@ -8,7 +8,7 @@
 enum { DELIVER_BLOCK = 65536 };
 
 /* What an errno of a mailbox means is decided here, once. */
-struct result deliver_trouble(const char *what, const char *path, int error);
+struct result deliver_trouble(const char *what, int error);
 /* All of it; false with errno. The vector is used up. */
 bool deliver_write(int fd, struct iovec *v, int n);
 /* The next block of the source; 0 at its end, -1 with errno (EIO when the file is shorter than it should be). */

@@ -135,13 +135,13 @@ static void mbox(void **state)
     char path[300], lock[310], other[310];
     struct store_source m = source();
     snprintf(path, sizeof path, "%s/mbox", dir);
-    assert_int_equal(store_deliver_mbox(path, &m, "s@x", 0, true).outcome, OUTCOME_OK);
+    assert_int_equal(store_deliver_mbox(path, &m, "s@x", 0, STORE_DOTLOCK).outcome, OUTCOME_OK);
     check_file(path, once);
-    struct result r = store_deliver_mbox(path, &m, "s@x", 150, true);
+    struct result r = store_deliver_mbox(path, &m, "s@x", 150, STORE_DOTLOCK);
     assert_int_equal(r.outcome, OUTCOME_NEVER);
     check_file(path, once);
     m.size += 100; /* the source is too short: nothing of it may stay */
-    r = store_deliver_mbox(path, &m, "s@x", 0, true);
+    r = store_deliver_mbox(path, &m, "s@x", 0, STORE_DOTLOCK);
     assert_int_equal(r.outcome, OUTCOME_TRY_AGAIN);
     check_file(path, once);
     snprintf(lock, sizeof lock, "%s.lock", path);
@@ -149,10 +149,10 @@ static void mbox(void **state)
     m = source();
     snprintf(other, sizeof other, "%s/link", dir);
     assert_int_equal(symlink(path, other), 0);
-    assert_int_equal(store_deliver_mbox(other, &m, "s@x", 0, false).outcome, OUTCOME_NEVER);
+    assert_int_equal(store_deliver_mbox(other, &m, "s@x", 0, 0).outcome, OUTCOME_NEVER);
     unlink(other);
     assert_int_equal(link(path, other), 0);
-    assert_int_equal(store_deliver_mbox(path, &m, "s@x", 0, false).outcome, OUTCOME_NEVER);
+    assert_int_equal(store_deliver_mbox(path, &m, "s@x", 0, 0).outcome, OUTCOME_NEVER);
     unlink(other);
     unlink(path);
 }
