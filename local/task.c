@@ -10,11 +10,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 static struct userproc_pool *pool;
+static bool held; /* this process opens files in virtual_mailbox_folders only */
 
 #define READ_MAX ((size_t)1000000)
 
@@ -67,6 +70,37 @@ static struct result perform(const struct msg_user_delivery *t, struct buf *diag
     return result_try_again("4.3.5", "mail system configuration error: delivery of kind %s", t->kind);
 }
 
+/* Whether symbolic links lead from this path out of virtual_mailbox_folders, where this process may not go.
+ */
+static bool leads_outside(const char *path)
+{
+    ARENA_AUTO a = arena_new();
+    char real[PATH_MAX], folder[PATH_MAX];
+    char *there = arena_strdup(a, path), *slash;
+    struct slice rest = slice_of(local_params.virtual_mailbox_folders), word;
+    bool any = false;
+    while (realpath(there, real) == NULL && (slash = strrchr(there, '/')) != NULL)
+        *slash = '\0';
+    while (slice_token(&rest, ", \t\r\n", &word)) {
+        any = true;
+        if (realpath(arena_slice(a, word), folder) == NULL)
+            continue;
+        size_t n = strlen(folder);
+        if (strncmp(real, folder, n) == 0 && (real[n] == '/' || real[n] == '\0' || n == 1))
+            return false;
+    }
+    return any && *there != '\0';
+}
+
+/* Nobody's mail comes back because the operator has to complete a parameter. */
+static struct result explain(const struct msg_user_delivery *t, struct result r)
+{
+    if (!held || r.outcome != OUTCOME_NEVER || strcmp(r.dsn, "5.2.0") != 0 || !leads_outside(t->target))
+        return r;
+    log_warn("%s: symbolic links lead to a folder that virtual_mailbox_folders does not name", t->target);
+    return result_try_again("4.3.5", "mail system configuration error");
+}
+
 /* In the user's process. */
 static void serve(struct ipc_conn *c)
 {
@@ -80,7 +114,7 @@ static void serve(struct ipc_conn *c)
         if (is_read(&t))
             thread_run(run_read, &j);
         else
-            r = perform(&t, &j.data);
+            r = explain(&t, perform(&t, &j.data));
         struct msg_user_delivery_reply reply = {.outcome = j.again ? OUTCOME_TRY_AGAIN : r.outcome,
                                                 .dsn = r.dsn,
                                                 .text = r.text,
@@ -112,7 +146,8 @@ static void keep_to_mailboxes(void)
             log_warn("deliveries are not held to virtual_mailbox_folders: %s: %s", folders[i], strerror(errno));
             return;
         }
-    if (n > 0 && !sandbox_files_beneath(folders, n))
+    held = n > 0 && sandbox_files_beneath(folders, n);
+    if (n > 0 && !held)
         log_warn("deliveries are not held to virtual_mailbox_folders: Landlock: %s", strerror(errno));
 }
 

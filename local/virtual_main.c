@@ -8,8 +8,6 @@
 #include "lib/map/map.h"
 #include "local/delivery.h"
 
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -43,27 +41,6 @@ static bool lookup_id(struct maps *m, const char *what, const char *address, int
     return false;
 }
 
-/* Whether symbolic links lead from this path out of virtual_mailbox_folders, where the delivering process may not go.
- */
-static bool leads_outside(struct arena *a, const char *path)
-{
-    char real[PATH_MAX], folder[PATH_MAX];
-    char *there = arena_strdup(a, path), *slash;
-    struct slice rest = slice_of(local_params.virtual_mailbox_folders), word;
-    bool any = false;
-    while (realpath(there, real) == NULL && (slash = strrchr(there, '/')) != NULL)
-        *slash = '\0';
-    while (slice_token(&rest, ", \t\r\n", &word)) {
-        any = true;
-        if (realpath(arena_slice(a, word), folder) == NULL)
-            continue;
-        size_t n = strlen(folder);
-        if (strncmp(real, folder, n) == 0 && (real[n] == '/' || real[n] == '\0' || n == 1))
-            return false;
-    }
-    return any && *there != '\0';
-}
-
 static struct result store(struct agent_delivery *d, const struct msg_deliver_recipient *rcpt, const char *path,
                            uid_t uid, gid_t gid)
 {
@@ -87,12 +64,7 @@ static struct result store(struct agent_delivery *d, const struct msg_deliver_re
                                   .file = d->request.file};
     if (strstr(local_params.virtual_mailbox_lock, "dotlock") != NULL)
         t.flags |= TASK_DOTLOCK;
-    struct result r = task_run_as(uid, gid, NULL, &t, d->arena, NULL, deadline_in(daemon_env->common.ipc_timeout));
-    if (r.outcome == OUTCOME_NEVER && strcmp(r.dsn, "5.2.0") == 0 && leads_outside(d->arena, target)) {
-        log_warn("%s: symbolic links lead to a folder that virtual_mailbox_folders does not name", target);
-        return result_try_again("4.3.5", "mail system configuration error");
-    }
-    return r;
+    return task_run_as(uid, gid, NULL, &t, d->arena, NULL, deadline_in(daemon_env->common.ipc_timeout));
 }
 
 static struct result deliver_one(struct agent_delivery *d, const struct msg_deliver_recipient *rcpt)
