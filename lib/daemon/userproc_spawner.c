@@ -6,12 +6,14 @@
 #include "lib/daemon/sandbox.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct request {
@@ -43,14 +45,43 @@ bool spawner_request(int spawner, uid_t uid, gid_t gid, const gid_t *groups, siz
     return sendmsg(spawner, &m, MSG_NOSIGNAL) > 0;
 }
 
+/* They are no workers of master's: what killed one is told here, in the words that master uses. */
+static void reap(const struct userproc_config *c)
+{
+    int status;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+        if (WIFSIGNALED(status))
+            log_warn("process %s (of a user) pid %d killed by signal %d", c->name, (int)pid, WTERMSIG(status));
+    log_flush();
+}
+
+/* Only wakes ppoll, outside of which it is blocked. */
+static void on_child(int signo)
+{
+}
+
+static void watch_children(void)
+{
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child, NULL);
+    sigaction(SIGCHLD, &(struct sigaction){.sa_handler = on_child}, NULL);
+}
+
 /* 1: a request; 0: the daemon is gone; -1: none that can be used. */
 static int receive(int from, struct request *q, int *control)
 {
+    struct pollfd readable = {.fd = from, .events = POLLIN};
+    sigset_t none;
+    sigemptyset(&none);
+    *control = -1;
+    if (ppoll(&readable, 1, NULL, &none) <= 0)
+        return -1;
     union control c;
     struct iovec iov = {q, sizeof *q};
     struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c.space};
     ssize_t n = recvmsg(from, &m, MSG_CMSG_CLOEXEC);
-    *control = -1;
     if (n < 0 && errno == EINTR)
         return -1;
     if (n <= 0)
@@ -95,6 +126,9 @@ static void become_user(const struct userproc_config *c, const struct request *q
     for (int signo = 1; signo < NSIG; signo++)
         if (signo != SIGPIPE)
             signal(signo, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     prctl(PR_SET_NAME, daemon_env->daemon->name);
     if (!sandbox_enter_user(&u, daemon_env->conf, &daemon_env->common, &err))
         die("cannot become user", q->uid, buf_cstr(&err));
@@ -113,6 +147,7 @@ static void serve(const struct userproc_config *c, int from,
     int control, got;
     while ((got = receive(from, &q, &control)) != 0) {
         pid_t pid = -1;
+        reap(c);
         bool good = got > 0 && (!daemon_is_root() || q.uid >= c->minimum_uid);
         if (good && daemon_env->probe)
             sandbox_probe_spawner(c->name, !c->confined);
@@ -147,9 +182,10 @@ int spawner_start(const struct userproc_config *c, void (*run)(const struct user
     }
     close_others(pair[1], log_fd());
     /* It ends when the daemon does, which is seen at the socket; a signal to the whole group is not for it. */
-    static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD};
+    static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
         signal(ignored[i], SIG_IGN);
+    watch_children();
     snprintf(name, sizeof name, "%.9s-users", daemon_env->daemon->name);
     prctl(PR_SET_NAME, name);
     if (!sandbox_enter_spawner(&daemon_env->common, !c->confined, &err))

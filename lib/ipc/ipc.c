@@ -416,6 +416,9 @@ struct ipc_conn *ipc_connect(const char *service, int64_t deadline)
          * master makes them all before it starts anything. */
         if (error != ECONNREFUSED && error != EAGAIN)
             return NULL;
+        /* Master keeps all sockets open: refused at the end of our work, it is master that is gone. */
+        if (error == ECONNREFUSED && awaited.stopped)
+            return NULL;
         int64_t next = deadline_in_ms(RETRY_MS);
         if (next > deadline || fiber_sleep(next) == WAIT_CANCELLED) {
             errno = error == EAGAIN ? ETIMEDOUT : error;

@@ -75,9 +75,10 @@ static int make_directories(char *path)
     return rc;
 }
 
+/* tmp comes last: where a delivery finds it, the others are there, even if this was killed in the middle. */
 static bool make_maildir(const char *path)
 {
-    static const char *const parts[] = {"tmp", "new", "cur"};
+    static const char *const parts[] = {"new", "cur", "tmp"};
     for (size_t i = 0; i < 3; i++) {
         char full[PATH_MAX];
         if (snprintf(full, sizeof full, "%s/%s", path, parts[i]) >= (int)sizeof full || make_directories(full) != 0)
@@ -101,8 +102,8 @@ static void make_job(void *arg)
 struct result store_make_maildir(const char *path)
 {
     struct make_job j = {path, 0};
-    MEM_AUTO char *cur = mem_printf("%s/cur", path);
-    if (access(cur, X_OK) == 0)
+    MEM_AUTO char *last = mem_printf("%s/tmp", path);
+    if (access(last, X_OK) == 0)
         return result_ok("2.0.0", "it exists");
     thread_run(make_job, &j);
     if (j.error)
@@ -276,7 +277,12 @@ static void settle_content(struct letter *l)
 static void rename_letter(struct letter *l)
 {
     char from[PATH_MAX], to[PATH_MAX];
-    if (!part_path(from, l, "tmp") || !part_path(to, l, "new") || rename(from, to) != 0)
+    if (!part_path(from, l, "tmp") || !part_path(to, l, "new"))
+        failed_and_remove(l, "tmp");
+    else if (rename(from, to) == 0)
+        return;
+    /* A Maildir that lacks its other parts is completed, not a reason to refuse mail. */
+    else if (errno != ENOENT || !make_maildir(l->path) || rename(from, to) != 0)
         failed_and_remove(l, "tmp");
 }
 

@@ -67,6 +67,26 @@ static void maildir(void **state)
     assert_int_equal(count, 3);
 }
 
+/* One that was killed while it made the Maildir left only a part of it: mail goes in all the same. */
+static void half_made_maildir(void **state)
+{
+    static const char *const parts[] = {"tmp", "new", "cur"};
+    struct store_source m = source();
+    for (int i = 0; i < 3; i++) {
+        char path[300], part[600];
+        snprintf(path, sizeof path, "%s/half%d", dir, i);
+        snprintf(part, sizeof part, "%s/%s", path, parts[i]);
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(mkdir(part, 0700), 0);
+        struct result r = i == 2 ? store_make_maildir(path) : store_deliver_maildir(path, &m, 0);
+        assert_int_equal(r.outcome, OUTCOME_OK);
+        for (int k = 0; k < 3; k++) {
+            snprintf(part, sizeof part, "%s/%s", path, parts[k]);
+            assert_int_equal(access(part, X_OK), 0);
+        }
+    }
+}
+
 /* ---- many at the same time ---- */
 
 enum { TOGETHER = 200, MAILBOXES = 7 };
@@ -191,8 +211,9 @@ static void remove_tree(const char *path)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(maildir), cmocka_unit_test(many_together),
-                                       cmocka_unit_test(mbox), cmocka_unit_test(plain_file)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(maildir), cmocka_unit_test(half_made_maildir),
+                                       cmocka_unit_test(many_together), cmocka_unit_test(mbox),
+                                       cmocka_unit_test(plain_file)};
     char path[300];
     if (mkdtemp(dir) == NULL)
         return 1;

@@ -6,7 +6,8 @@ SHARED = pathlib.Path(__file__).resolve().parents[3].parent / "shared"
 AS_ROOT = os.geteuid() == 0
 VMAIL = 5000 if AS_ROOT else os.geteuid()
 LONG = 30 * int(os.environ.get("MERPATI_TEST_PATIENCE", "1"))  # seconds until a test gives up on an event
-_ports = iter(range(22000 + os.getpid() % 1000 * 20, 60000))
+# Below the ports that the kernel gives to outgoing connections: one of those could hold a port that an instance wants back.
+_ports = iter(range(10000 + os.getpid() % 1000 * 20, 32768))
 
 MASTER = """
 smtp       inet  n - n - {smtp_max} smtpd

@@ -57,7 +57,7 @@ class RecordingSink:
                 recipients = []
                 for line in self.rfile:
                     verb = line[:4].upper()
-                    if verb == b"EHLO":
+                    if verb in (b"EHLO", b"LHLO"):
                         say("250-sink\r\n250-PIPELINING\r\n250 8BITMIME")
                     elif verb == b"RCPT":
                         recipients.append(line[8:].strip())
