@@ -90,8 +90,8 @@ static int receive(int from, struct request *q, int *control)
     if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS)
         memcpy(control, CMSG_DATA(h), sizeof *control);
     size_t head = offsetof(struct request, groups);
-    bool whole = (size_t)n >= head && q->n_groups <= SPAWNER_GROUPS_MAX &&
-                 (size_t)n == head + q->n_groups * sizeof q->groups[0];
+    bool whole =
+        (size_t)n >= head && q->n_groups <= SPAWNER_GROUPS_MAX && (size_t)n == head + q->n_groups * sizeof q->groups[0];
     return whole && *control >= 0 ? 1 : -1;
 }
 
@@ -138,10 +138,9 @@ static void become_user(const struct userproc_config *c, const struct request *q
     _exit(0);
 }
 
-static void serve(const struct userproc_config *c, int from,
-                  void (*run)(const struct userproc_config *c, int control)) __attribute__((noreturn));
-static void serve(const struct userproc_config *c, int from,
-                  void (*run)(const struct userproc_config *c, int control))
+static void serve(const struct userproc_config *c, int from, void (*run)(const struct userproc_config *c, int control))
+    __attribute__((noreturn));
+static void serve(const struct userproc_config *c, int from, void (*run)(const struct userproc_config *c, int control))
 {
     struct request q;
     int control, got;
