@@ -30,6 +30,7 @@ struct client {
     char cookie[33];
     struct waitq changed;
     struct hash *logins; /* id to struct login * */
+    unsigned checking;   /* logins whose password is being checked, or waits for it */
 };
 struct login {
     struct client *client;
@@ -90,6 +91,8 @@ static void login_free(struct login *l)
         hash_remove(l->client->logins, l->id);
     mechanism_wipe(&l->state);
     free(l->remote);
+    if (l->checking && l->client->checking-- == (unsigned)auth_params.auth_requests_limit)
+        waitq_wake_all(&l->client->changed);
     unref(l->client);
     free(l);
 }
@@ -172,6 +175,7 @@ static void step(struct login *l, const char *response)
         reply(l->client, "CONT\t%s\t%s\n", l->id, buf_cstr(&text));
     } else {
         l->checking = true;
+        l->client->checking++;
         fiber_start("auth-check", run_check, l);
     }
 }
@@ -181,7 +185,12 @@ static void command_auth(struct client *c, const struct auth_line *l)
     unsigned long long id;
     if (!auth_line_u64(l, 1, UINT32_MAX, &id) || l->n < 3)
         return;
-    if (hash_get(c->logins, l->field[1]) != NULL || hash_count(c->logins) >= (size_t)auth_params.auth_requests_limit) {
+    bool full = hash_count(c->logins) - c->checking >= (size_t)auth_params.auth_requests_limit;
+    if (full)
+        log_warn("auth: a peer has %lld logins that wait for their client's answer -- refused one more "
+                 "(auth_requests_limit)",
+                 (long long)auth_params.auth_requests_limit);
+    if (full || hash_get(c->logins, l->field[1]) != NULL) {
         reply(c, "FAIL\t%s\ttemp\tcode=temp_fail\n", l->field[1]);
         return;
     }
@@ -351,6 +360,9 @@ void session_serve(struct stream *s, const struct sockaddr *peer, const struct s
         }
         explicit_bzero((char *)text.p, text.n);
         arena_reset(a);
+        /* A crowd waits in the socket until there is room; none of it is turned away. */
+        while (c->checking >= (unsigned)auth_params.auth_requests_limit)
+            waitq_wait(&c->changed, DEADLINE_NEVER);
     }
     arena_free(&a);
     list_remove(&c->all);
