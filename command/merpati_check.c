@@ -63,8 +63,7 @@ static bool make_probe_files(char *dir)
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         MEM_AUTO char *path = mem_printf("%s/%s", dir, files[i].name);
         FD_AUTO fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (fd < 0 || fchmod(fd, files[i].mode) != 0 ||
-            (geteuid() == 0 && fchown(fd, files[i].owner, (gid_t)-1) != 0))
+        if (fd < 0 || fchmod(fd, files[i].mode) != 0 || (geteuid() == 0 && fchown(fd, files[i].owner, (gid_t)-1) != 0))
             return false;
     }
     return true;

@@ -96,7 +96,7 @@ static bool read_arguments(struct reader *r, struct service *s, struct slice res
 {
     size_t cap = rest.n / 2 + 2;
     bool failed = false, after_o = false;
-    char *arg;
+    char *arg = NULL;
     s->args = ARENA_ARRAY(r->arena, const char *, cap + 1);
     while (next_argument(r, &rest, after_o, &arg, &failed)) {
         if (after_o && !strchr(arg, '='))

@@ -32,8 +32,8 @@ struct start {
     int64_t maxproc;
     int verbose;
     bool of_master; /* started by master: has the status socket and the listeners */
-    bool probe; /* print what the sandbox forbids, and end */
-    bool check; /* read the configuration, and end */
+    bool probe;     /* print what the sandbox forbids, and end */
+    bool check;     /* read the configuration, and end */
 };
 
 static void usage(const struct daemon *d, const char *wrong)

@@ -19,19 +19,19 @@
 
 #define CAPS_SPAWNER (CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID))
 /* Set-uid programs that commands of users start (procmail, sudo -u): nothing that is the machine's own. */
-#define CAPS_OF_COMMANDS                                                                                         \
-    (CAPS_SPAWNER | CAP_BIT(CAP_CHOWN) | CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_DAC_READ_SEARCH) |              \
+#define CAPS_OF_COMMANDS                                                                            \
+    (CAPS_SPAWNER | CAP_BIT(CAP_CHOWN) | CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_DAC_READ_SEARCH) | \
      CAP_BIT(CAP_FOWNER) | CAP_BIT(CAP_FSETID) | CAP_BIT(CAP_KILL))
 #define CAPS_AUTH CAP_BIT(CAP_DAC_READ_SEARCH)
-#define CAPS_PAM                                                                                                  \
-    (CAPS_SPAWNER | CAP_BIT(CAP_DAC_READ_SEARCH) | CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_CHOWN) |               \
+#define CAPS_PAM                                                                                    \
+    (CAPS_SPAWNER | CAP_BIT(CAP_DAC_READ_SEARCH) | CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_CHOWN) | \
      CAP_BIT(CAP_FOWNER) | CAP_BIT(CAP_AUDIT_WRITE))
 /* What master's children start with, and give up by themselves. */
 #define CAPS_MASTER                                                                                                 \
     (CAPS_OF_COMMANDS | CAPS_PAM | CAP_BIT(CAP_SETPCAP) | CAP_BIT(CAP_SYS_CHROOT) | CAP_BIT(CAP_NET_BIND_SERVICE) | \
      CAP_BIT(CAP_SYS_RESOURCE))
 #define CAPS_MASTER_ALWAYS CAP_BIT(CAP_KILL)
-#define CAPS_MASTER_OPENS                                                                              \
+#define CAPS_MASTER_OPENS                                                                                 \
     (CAPS_MASTER_ALWAYS | CAP_BIT(CAP_CHOWN) | CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_DAC_READ_SEARCH) | \
      CAP_BIT(CAP_FOWNER) | CAP_BIT(CAP_NET_BIND_SERVICE))
 
@@ -74,8 +74,8 @@ static void allow_configuration(int ruleset)
 /* The name service, time zones, character sets, certificates of authorities. */
 static void allow_system(int ruleset)
 {
-    static const char *const paths[] = {"/etc",     "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32",
-                                        "/usr/share", "/lib",     "/lib32",     "/lib64",     "/libx32",
+    static const char *const paths[] = {"/etc",         "/usr/lib",  "/usr/lib32",   "/usr/lib64",  "/usr/libx32",
+                                        "/usr/share",   "/lib",      "/lib32",       "/lib64",      "/libx32",
                                         "/var/lib/sss", "/run/nscd", "/run/systemd", "/dev/urandom"};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
         files_allow(ruleset, paths[i], FILES_READ);
@@ -109,7 +109,8 @@ static bool names_need_network(void)
     while (slice_token(&rest, "\n", &line)) {
         if (line.p[0] == '#' || !slice_token(&line, " \t", &word))
             continue;
-        bool asked = slice_eq(word, SLICE("passwd:")) || slice_eq(word, SLICE("group:")) || slice_eq(word, SLICE("shadow:"));
+        bool asked =
+            slice_eq(word, SLICE("passwd:")) || slice_eq(word, SLICE("group:")) || slice_eq(word, SLICE("shadow:"));
         while (asked && slice_token(&line, " \t", &word))
             if (slice_eq(word, SLICE("nis")) || slice_eq(word, SLICE("ldap")) || slice_eq(word, SLICE("hesiod")))
                 return true;
@@ -261,9 +262,15 @@ static void allow_location(int ruleset, struct conf *conf, const char *name)
 /* All but the system's and the mail system's own. */
 static int mail_files(uid_t uid, struct conf *conf, const struct common_params *p)
 {
-    const char *const system[] = {"/etc",  "/proc", "/sys",   "/dev",   "/boot",   "/usr", "/bin",
-                                  "/sbin", "/lib",  "/lib32", "/lib64", "/libx32", "/run", uid ? "/root" : "/etc",
-                                  conf_dir(conf), p->queue_directory, p->data_directory};
+    const char *const system[] = {"/etc",           "/proc",
+                                  "/sys",           "/dev",
+                                  "/boot",          "/usr",
+                                  "/bin",           "/sbin",
+                                  "/lib",           "/lib32",
+                                  "/lib64",         "/libx32",
+                                  "/run",           uid ? "/root" : "/etc",
+                                  conf_dir(conf),   p->queue_directory,
+                                  p->data_directory};
     enum { N = sizeof system / sizeof system[0] };
     char *hidden[N];
     for (size_t i = 0; i < N; i++)

@@ -33,8 +33,8 @@ void sandbox_master_open(bool begins);
 const char *sandbox_lacks(unsigned i);
 
 /* Tries what this process must not be able to do, and prints a line for each: "sandbox NAME WHAT denied" or "allowed".
- * For `merpati check --sandbox`, which makes files for it below the folder that MERPATI_PROBE names. False when anything
- * was allowed. */
+ * For `merpati check --sandbox`, which makes files for it below the folder that MERPATI_PROBE names. False when
+ * anything was allowed. */
 bool sandbox_probe(const struct daemon *d);
 bool sandbox_probe_spawner(const char *name, bool programs);
 bool sandbox_probe_user(const char *name, bool programs);

@@ -1,6 +1,6 @@
-/* sandbox_calls.c - see sandbox_private.h. Lists of what is refused: a list of what is allowed would have to follow each
- * library's next version. The first list holds for every process of ours, and for the commands of users; the second for
- * those that run no program but themselves. */
+/* sandbox_calls.c - see sandbox_private.h. Lists of what is refused: a list of what is allowed would have to follow
+ * each library's next version. The first list holds for every process of ours, and for the commands of users; the
+ * second for those that run no program but themselves. */
 #include "lib/daemon/sandbox_private.h"
 
 #include <errno.h>
@@ -13,25 +13,59 @@
 #include <unistd.h>
 
 static const char *const never[] = {
-    "ptrace",        "process_vm_readv", "process_vm_writev", "mount",       "umount2",
-    "pivot_root",    "init_module",      "finit_module",      "kexec_load",  "delete_module",
-    "reboot",        "swapon",           "kexec_file_load",   "swapoff",     "settimeofday",
-    "clock_settime", "adjtimex",         "clock_adjtime",     "sethostname", "setdomainname",
-    "keyctl",        "add_key",          "request_key",       "bpf",         "perf_event_open",
-    "userfaultfd",   "setns",            "open_by_handle_at", "iopl",        "ioperm",
-    "acct",          "quotactl",         "syslog",            "fsopen",      "fsmount",
-    "move_mount",    "open_tree",        "mount_setattr",     "pidfd_getfd", "io_uring_setup",
-    "lookup_dcookie", "vhangup",         "nfsservctl",
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "mount",
+    "umount2",
+    "pivot_root",
+    "init_module",
+    "finit_module",
+    "kexec_load",
+    "delete_module",
+    "reboot",
+    "swapon",
+    "kexec_file_load",
+    "swapoff",
+    "settimeofday",
+    "clock_settime",
+    "adjtimex",
+    "clock_adjtime",
+    "sethostname",
+    "setdomainname",
+    "keyctl",
+    "add_key",
+    "request_key",
+    "bpf",
+    "perf_event_open",
+    "userfaultfd",
+    "setns",
+    "open_by_handle_at",
+    "iopl",
+    "ioperm",
+    "acct",
+    "quotactl",
+    "syslog",
+    "fsopen",
+    "fsmount",
+    "move_mount",
+    "open_tree",
+    "mount_setattr",
+    "pidfd_getfd",
+    "io_uring_setup",
+    "lookup_dcookie",
+    "vhangup",
+    "nfsservctl",
 };
 
 static const char *const not_ours[] = {
-    "mknod",      "mknodat",   "personality", "process_madvise", "kcmp",     "pidfd_send_signal",
-    "setpriority", "ioprio_set", "modify_ldt", "memfd_secret",    "migrate_pages", "move_pages",
+    "mknod",       "mknodat",    "personality", "process_madvise", "kcmp",          "pidfd_send_signal",
+    "setpriority", "ioprio_set", "modify_ldt",  "memfd_secret",    "migrate_pages", "move_pages",
 };
 static const char *const processes[] = {"fork", "vfork"};
 static const char *const programs[] = {"execve", "execveat"};
-static const char *const users[] = {"setuid",   "setgid",   "setreuid", "setregid", "setresuid", "setresgid",
-                                    "setfsuid", "setfsgid", "setgroups", "capset",  "chroot"};
+static const char *const users[] = {"setuid",   "setgid",   "setreuid",  "setregid", "setresuid", "setresgid",
+                                    "setfsuid", "setfsgid", "setgroups", "capset",   "chroot"};
 
 struct filter {
     scmp_filter_ctx ctx;

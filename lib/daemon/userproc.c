@@ -1,5 +1,6 @@
-/* userproc.c - see userproc.h. The processes are made by the spawner (userproc_spawner.h). Each has a control socket, over which the daemon passes one end of a socket pair
- * for each new connection; its end tells the process that the daemon is gone, and the daemon that the process is. */
+/* userproc.c - see userproc.h. The processes are made by the spawner (userproc_spawner.h). Each has a control socket,
+ * over which the daemon passes one end of a socket pair for each new connection; its end tells the process that the
+ * daemon is gone, and the daemon that the process is. */
 #include "lib/daemon/userproc.h"
 
 #include "lib/base/hash.h"

@@ -1,5 +1,5 @@
-/* userproc.h - processes that have become one user for good: deliveries, IMAP and POP3 sessions. Started on demand, kept
- * warm for a while, many requests each. Without root the process runs under the caller's own uid. */
+/* userproc.h - processes that have become one user for good: deliveries, IMAP and POP3 sessions. Started on demand,
+ * kept warm for a while, many requests each. Without root the process runs under the caller's own uid. */
 #pragma once
 #include "lib/ipc/ipc.h"
 
@@ -13,7 +13,7 @@ struct userproc_config {
     void (*orphaned)(void);
     int64_t idle_seconds;    /* kept warm without any connection */
     unsigned most_processes; /* past that, idle ones end first, then the call waits */
-    bool confined; /* mail and nothing else: no new privileges, processes, sockets: not where users' commands run */
+    bool confined;     /* mail and nothing else: no new privileges, processes, sockets: not where users' commands run */
     uid_t minimum_uid; /* no process of a user below it */
 };
 struct userproc_pool;

@@ -1,6 +1,6 @@
-/* userproc_spawner.h - the process that makes processes of users: forked before the daemon gives up its rights, it keeps
- * of them only that to become users, has one thread, and reads nothing but requests of its daemon. So the daemon itself,
- * which reads addresses, tables and messages, needs no right at all. */
+/* userproc_spawner.h - the process that makes processes of users: forked before the daemon gives up its rights, it
+ * keeps of them only that to become users, has one thread, and reads nothing but requests of its daemon. So the daemon
+ * itself, which reads addresses, tables and messages, needs no right at all. */
 #pragma once
 #include "lib/daemon/userproc.h"
 
