@@ -13,6 +13,7 @@
 #include "command/merpati_user.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/daemon/owners.h"
 #include "lib/queue/queue.h"
 
 #include <errno.h>
@@ -187,6 +188,11 @@ static const struct subcommand {
     {"user", user},     {"set-permissions", merpati_set_permissions},
 };
 
+static void warn(const char *text)
+{
+    fprintf(stderr, "postfix/postfix-script: warning: %s\n", text);
+}
+
 static int usage(const char *wrong)
 {
     if (wrong)
@@ -228,6 +234,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "merpati: fatal: %s\n", buf_cstr(&err));
         return 1;
     }
+    if (found->run != merpati_set_permissions) /* which makes those that are named */
+        owners_settle(m.conf, &m.common, found->run == start || found->run == merpati_check ? warn : NULL);
     m.argc = argc - i - 1;
     m.argv = argv + i + 1;
     return found->run(&m);

@@ -12,6 +12,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/daemon/log_target.h"
+#include "lib/daemon/owners.h"
 #include "lib/daemon/sandbox.h"
 #include "lib/rt/fiber.h"
 #include "master/master.h"
@@ -46,6 +47,11 @@ static void die(const char *why)
     log_fatal("%s", why);
 }
 
+static void tell(const char *text)
+{
+    log_warn("%s", text);
+}
+
 static bool read_configuration(struct buf *err)
 {
     struct conf *fresh = conf_load(NULL, err);
@@ -66,6 +72,7 @@ static bool read_configuration(struct buf *err)
     master.common = common;
     master.params = params;
     log_target_open(&master.common, "master");
+    owners_settle(fresh, &master.common, tell);
     master.daemon_dir = conf_daemon_directory(fresh, &warning);
     if (warning.len)
         log_warn("%s", buf_cstr(&warning));

@@ -6,6 +6,7 @@
 #include "lib/base/vec.h"
 #include "lib/daemon/accept.h"
 #include "lib/daemon/log_target.h"
+#include "lib/daemon/owners.h"
 #include "lib/daemon/sandbox.h"
 #include "lib/daemon/userproc.h"
 #include "lib/rt/dns.h"
@@ -101,6 +102,7 @@ static void load_configuration(const struct daemon *d, struct start *s)
     ok = ok && (!d->n_params || conf_bind(env.conf, d->params, d->n_params, d->params_struct, &err));
     if (!ok)
         log_fatal("%s", buf_cstr(&err));
+    owners_settle(env.conf, &env.common, NULL); /* master told */
 }
 
 /* ---- descriptors ---- */

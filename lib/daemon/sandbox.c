@@ -7,8 +7,10 @@
 #include "lib/conf/lines.h"
 #include "lib/daemon/sandbox_private.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -43,8 +45,22 @@ static bool fail(struct buf *err, const char *what)
 
 /* ---- files ---- */
 
-/* "type:/path/table" in main.cf and master.cf: the folder, for tables that are not there yet. */
-static void allow_named_tables(int ruleset, const char *file)
+/* The folder of a file, and, where that is a symbolic link, of what it leads to. */
+static void allow_folder_of(int ruleset, const char *path)
+{
+    char real[PATH_MAX];
+    const char *const both[] = {path, realpath(path, real) ? real : path};
+    for (size_t i = 0; i < 2; i++) {
+        const char *slash = strrchr(both[i], '/');
+        if (slash && slash != both[i]) {
+            MEM_AUTO char *folder = mem_strndup(both[i], (size_t)(slash - both[i]));
+            files_allow(ruleset, folder, FILES_READ);
+        }
+    }
+}
+
+/* "type:/path/table" in main.cf and master.cf: its folder, for tables that are not there yet. */
+static void allow_named_tables(int ruleset, struct conf *conf, const char *file)
 {
     BUF_AUTO text = BUF(8 << 20), err = BUF(500);
     struct slice rest, word;
@@ -52,22 +68,39 @@ static void allow_named_tables(int ruleset, const char *file)
         return;
     rest = buf_slice(&text);
     while (slice_token(&rest, " \t\r\n,{}", &word)) {
-        ptrdiff_t colon = slice_find(word, ':'), slash = slice_rfind(word, '/');
-        if (colon < 1 || slash <= colon + 1 || word.p[colon + 1] != '/')
+        BUF_AUTO path = BUF(PATH_MAX);
+        ptrdiff_t colon = slice_find(word, ':');
+        if (colon < 1)
             continue;
-        MEM_AUTO char *folder = mem_strndup(word.p + colon + 1, (size_t)(slash - colon - 1));
-        files_allow(ruleset, folder, FILES_READ);
+        MEM_AUTO char *name = mem_strndup(word.p + colon + 1, word.n - (size_t)colon - 1);
+        if (!conf_expand(conf, name, &path, &err) || *buf_cstr(&path) != '/')
+            continue;
+        allow_folder_of(ruleset, buf_cstr(&path));
+        buf_puts(&path, ".lmdb");
+        allow_folder_of(ruleset, buf_cstr(&path));
     }
 }
 
-static void allow_configuration(int ruleset)
+static void allow_links_in(int ruleset, const char *dir)
+{
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (e->d_type == DT_LNK) {
+            MEM_AUTO char *path = mem_printf("%s/%s", dir, e->d_name);
+            allow_folder_of(ruleset, path);
+        }
+    if (d)
+        closedir(d);
+}
+
+static void allow_configuration(int ruleset, struct conf *conf)
 {
     static const char *const names[] = {"main.cf", "master.cf"};
-    const char *dir = conf_dir(daemon_env->conf);
-    files_allow(ruleset, dir, FILES_READ);
+    files_allow(ruleset, conf_dir(conf), FILES_READ);
+    allow_links_in(ruleset, conf_dir(conf));
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        MEM_AUTO char *file = mem_printf("%s/%s", dir, names[i]);
-        allow_named_tables(ruleset, file);
+        MEM_AUTO char *file = mem_printf("%s/%s", conf_dir(conf), names[i]);
+        allow_named_tables(ruleset, conf, file);
     }
 }
 
@@ -90,7 +123,7 @@ static int own_files(const struct common_params *p)
     if (needs & NEEDS_QUEUE_WRITE)
         files_allow(ruleset, ".", FILES_READ | FILES_WRITE);
     if (needs & NEEDS_CONF_READ)
-        allow_configuration(ruleset);
+        allow_configuration(ruleset, daemon_env->conf);
     if (needs & (NEEDS_CONF_READ | NEEDS_NAMES))
         allow_system(ruleset);
     if (needs & NEEDS_DATA_WRITE)

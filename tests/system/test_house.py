@@ -1,10 +1,10 @@
 """The house itself: starting, stopping, dying, and what is handed from one process to the next."""
-import os, signal, socket, subprocess, time
+import os, re, signal, socket, subprocess, time
 
 import pytest
 
 from clients import Smtp
-from instance import LONG, ROOT
+from instance import AS_ROOT, LONG, ROOT
 from test_mailflow import imap_fetch, submit
 
 
@@ -122,3 +122,44 @@ def test_a_daemon_started_by_hand_takes_no_strangers_descriptor(instance, tmp_pa
         finally:
             p.kill()
             p.wait()
+
+
+def in_another_etc(i, files, *command):
+    """Runs a command that sees other files in /etc."""
+    mounts = "".join(f"mount --bind {source} /etc/{name} && " for name, source in files.items())
+    return subprocess.run(["unshare", "-m", "sh", "-c", mounts + 'exec "$@"', "sh", *map(str, command)], capture_output=True, text=True, timeout=LONG,
+                          env=dict(os.environ, MAIL_CONFIG=str(i.conf)))
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="needs root: an ordinary user's mail system needs no other users")
+@pytest.mark.parametrize("file, name, message", [("passwd", "merpati", "user merpati does not exist (mail_owner)"),
+                                                 ("group", "merpatidrop", "group merpatidrop does not exist (setgid_group)")])
+def test_missing_users_are_named_at_start(instance, tmp_path, file, name, message):
+    i = instance()
+    i.run("merpati", "-c", i.conf, "stop")
+    i.running = False
+    (tmp_path / file).write_text("".join(l for l in open(f"/etc/{file}") if not l.startswith(name + ":")))
+    for command in ("start", "check"):
+        p = in_another_etc(i, {file: tmp_path / file}, ROOT / "sbin/merpati", "-c", i.conf, command)
+        assert p.returncode == 1
+        assert message in p.stderr and "set-permissions" in p.stderr, p.stderr
+
+
+def test_a_main_cf_of_postfix_is_told_and_served(instance):
+    """Its daemon_directory, mail_owner and setgid_group are not there: each is named in a warning, and ours serve."""
+    i = instance()
+    i.run("merpati", "-c", i.conf, "stop")
+    i.main.update(daemon_directory="/usr/lib/postfix/sbin", mail_owner="postfix-of-old", setgid_group="postdrop-of-old")
+    i.write_main()
+    p = i.run("merpati", "-c", i.conf, "check", check=False)
+    assert p.returncode == 0, p.stderr
+    q = i.start()
+    for text in (p.stderr, q.stderr):
+        assert re.search(r"warning: .*main.cf, line \d+: daemon_directory = /usr/lib/postfix/sbin: .*using", text), text
+        if AS_ROOT:
+            assert re.search(r"warning: .*main.cf, line \d+: mail_owner = postfix-of-old: there is no such user here; using merpati", text), text
+            assert re.search(r"warning: .*main.cf, line \d+: setgid_group = postdrop-of-old: there is no such group here; using merpatidrop", text), text
+    submit(i)
+    i.wait_delivered()
+    i.run("sendmail", "-f", "x@example.test", "bob@example.test", input="Subject: x\n\nx\n")
+    i.wait_delivered(2)

@@ -1,10 +1,10 @@
 """Each process runs under its own user, root directory and capabilities, and cannot reach what is not its job (ARCHITECTURE.md, doc/internals/daemon.md)."""
-import ctypes, os, pwd, struct, subprocess
+import ctypes, os, pwd, struct, subprocess, time
 
 import pytest
 
 from clients import Smtp
-from instance import AS_ROOT, VMAIL
+from instance import AS_ROOT, LONG, VMAIL
 from test_mailflow import imap_fetch, pop3_fetch, submit
 
 KILL, SETGID, SETUID, DAC_READ_SEARCH = 1 << 5, 1 << 6, 1 << 7, 1 << 2
@@ -99,6 +99,10 @@ def test_users_roots_and_capabilities(busy):
             if not gains:  # and that is all that there is to gain
                 assert int(s["CapBnd"], 16) == (SPAWNER if name.endswith("-user") else caps), (name, s["CapBnd"])
             assert s["Seccomp"] == "2", name
+            limits = {l[:25].strip(): l[25:].split() for l in open(f"/proc/{s['Pid']}/limits")}
+            assert limits["Max core file size"][:2] == ["0", "0"], (name, limits)
+            if not gains:
+                assert name.endswith("-spawner") or limits["Max data size"][1] == str(8 << 30), (name, limits)
             if name.endswith("-user") or name in ("local", "pipe", "virtual"):
                 assert "0" not in s["Groups"].split(), (name, s["Groups"])
 
@@ -140,6 +144,38 @@ def without(*calls):
         assert libc.prctl(22, 2, fprog) == 0
 
     return install
+
+
+def test_tables_that_change_are_read_again(instance, tmp_path):
+    """Also one that is a link to a folder that main.cf does not name, and one that was not there at the start."""
+    linked, late = tmp_path / "linked", tmp_path / "late"
+    for d in (tmp_path, linked, late, *tmp_path.parents):
+        d.mkdir(exist_ok=True)
+        if str(d) not in ("/", "/tmp"):
+            os.chmod(d, 0o755)
+    (linked / "table").write_text("one@example.test alice@example.test\n")
+    i = instance(smtpd_reject_unlisted_recipient="no")
+    (i.conf / "link").symlink_to(linked / "table")
+    i.main["virtual_alias_maps"] = f"texthash:$config_directory/link texthash:{late}/table"
+    i.write_main()
+    i.reload()
+    i.log.wait("reload --")
+    (late / "table").write_text("two@example.test bob@example.test\n")
+
+    def send(to):
+        i.run("sendmail", "-f", "x@example.test", to, input="Subject: x\n\nx\n")
+
+    send("one@example.test")
+    i.log.wait(r"to=<alice@example.test>, orig_to=<one@example.test>.*status=sent")
+    send("two@example.test")
+    i.log.wait(r"to=<bob@example.test>, orig_to=<two@example.test>.*status=sent", timeout=LONG * 3)
+    (linked / "new").write_text("one@example.test bob@example.test\n# longer\n")
+    (linked / "new").rename(linked / "table")
+    end = time.monotonic() + LONG
+    while not any("to=<bob@example.test>, orig_to=<one@example.test>" in l for l in i.log.lines):
+        assert time.monotonic() < end, i.log_tail(30)
+        send("one@example.test")
+        i.log.read(1)
 
 
 def test_what_the_kernel_lacks_is_told(instance):
