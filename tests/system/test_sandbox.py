@@ -101,7 +101,7 @@ def test_users_roots_and_capabilities(busy):
             assert s["Seccomp"] == "2", name
             limits = {l[:25].strip(): l[25:].split() for l in open(f"/proc/{s['Pid']}/limits")}
             assert limits["Max core file size"][:2] == ["0", "0"], (name, limits)
-            if not gains:
+            if not gains and "ASAN_OPTIONS" not in os.environ:  # whose memory is mapped in terabytes
                 assert name.endswith("-spawner") or limits["Max data size"][1] == str(8 << 30), (name, limits)
             if name.endswith("-user") or name in ("local", "pipe", "virtual"):
                 assert "0" not in s["Groups"].split(), (name, s["Groups"])
