@@ -46,7 +46,7 @@ def test_thousands_of_idle_sessions_are_answered(instance, record_property):
         pytest.skip(f"the limit of open files here is {hard}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     i = instance(smtp_max=SMTP + 100, imap_max=IMAP + 100, default_process_limit=SMTP, mail_max_userip_connections=0,
-                 smtpd_timeout="3600s", imapd_plaintext_auth="yes", disable_plaintext_auth="no", auth_requests_limit=IMAP)
+                 smtpd_timeout="3600s", imapd_plaintext_auth="yes", disable_plaintext_auth="no")
     base = pss_kb(i)
     smtp = [Line(i.port["smtp"]) for _ in range(SMTP)]
     for s in smtp:
