@@ -57,34 +57,38 @@ static const char *own_dsn(const char *output, char dsn[16])
 struct result command_result(int wait_status, const char *command, const char *output, struct buf *diagnostic)
 {
     char dsn[16] = "5.3.0";
-    const char *sep = *output != '\0' ? ". Command output: " : "";
-    const char *detail = *output != '\0' ? output : "internal software error";
-    int status = WIFSIGNALED(wait_status) ? -1 : WEXITSTATUS(wait_status);
-    if (status == 0)
-        return result_ok("2.0.0", "delivered to command: %s", command);
-    for (size_t i = 0; i < sizeof exits / sizeof *exits; i++) {
-        if (exits[i].status != status)
-            continue;
-        memcpy(dsn, exits[i].dsn, strlen(exits[i].dsn) + 1);
-        output = own_dsn(output, dsn);
-        buf_puts(diagnostic, *output != '\0' ? output : exits[i].text);
-        sep = *output != '\0' ? ". Command output: " : "";
-        if (dsn[0] == '4')
-            return result_try_again(dsn, "%s%s%s", exits[i].text, sep, output);
-        return result_never(dsn, "%s%s%s", exits[i].text, sep, output);
+    const char *sep = *output != '\0' ? ". Command output: " : "", *rest = own_dsn(output, dsn), *meaning = NULL;
+    if (WIFSIGNALED(wait_status)) {
+        buf_puts(diagnostic, *output != '\0' ? output : "internal software error");
+        return result_try_again("4.3.0", "Command died with signal %d: \"%s\"%s%s", WTERMSIG(wait_status), command, sep,
+                                output);
     }
-    buf_puts(diagnostic, detail);
-    if (status < 0)
-        return result_never(dsn, "Command died with signal %d: \"%s\"%s%s", WTERMSIG(wait_status), command, sep,
-                            output);
-    return result_never(dsn, "Command died with status %d: \"%s\"%s%s", status, command, sep, output);
+    int status = WEXITSTATUS(wait_status);
+    if (status == 0) {
+        buf_puts(diagnostic, output);
+        return result_ok("2.0.0", "delivered to command: %s", command);
+    }
+    if (rest != output) { /* its own words for it */
+        buf_puts(diagnostic, rest);
+        return dsn[0] == '4' ? result_try_again(dsn, "%s", rest) : result_never(dsn, "%s", rest);
+    }
+    for (size_t i = 0; i < sizeof exits / sizeof *exits; i++)
+        if (exits[i].status == status) {
+            memcpy(dsn, exits[i].dsn, strlen(exits[i].dsn) + 1);
+            meaning = exits[i].text;
+        }
+    buf_puts(diagnostic, *output != '\0' ? output : meaning != NULL ? meaning : "internal software error");
+    if (meaning == NULL)
+        return result_never(dsn, "Command died with status %d: \"%s\"%s%s", status, command, sep, output);
+    return dsn[0] == '4' ? result_try_again(dsn, "%s%s%s", meaning, sep, output)
+                         : result_never(dsn, "%s%s%s", meaning, sep, output);
 }
 
 const char **command_environment(struct arena *a, const char *export_environment, size_t *n)
 {
     struct slice rest = slice_of(export_environment), word;
     const char **env = ARENA_ARRAY(a, const char *, 203);
-    env[(*n)++] = "PATH=/usr/bin:/bin:/usr/sbin:/sbin";
+    env[(*n)++] = "PATH=/usr/bin:/bin";
     while (*n < 100 && slice_token(&rest, ", \t\r\n", &word)) {
         const char *name = arena_slice(a, word), *value;
         if (strchr(name, '=') != NULL)
@@ -105,43 +109,51 @@ struct run {
     int64_t deadline;
 };
 
+/* The block with the transport's line ends, quoting and dots. */
+static bool feed_lines(struct run *r, const char *block, size_t n, uint64_t at, bool *line_start)
+{
+    const struct msg_user_delivery *t = r->t;
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++) {
+        uint64_t rest = t->content_size - at - i;
+        char five[5];
+        if (*line_start && (t->flags & TASK_QUOTE_FROM) && block[i] == 'F' && rest >= 5 &&
+            pread(t->file, five, 5, (off_t)(t->content_offset + at + i)) == 5 && memcmp(five, "From ", 5) == 0)
+            stream_write(r->in, ">", 1, r->deadline);
+        if (*line_start && (t->flags & TASK_DOT) && block[i] == '.')
+            stream_write(r->in, ".", 1, r->deadline);
+        *line_start = block[i] == '\n';
+        ok = (*line_start ? stream_puts(r->in, t->eol, r->deadline) : stream_write(r->in, &block[i], 1, r->deadline)) ==
+             STREAM_OK;
+    }
+    return ok;
+}
+
 static void feed(void *arg)
 {
     struct run *r = arg;
     char block[16384];
     const struct msg_user_delivery *t = r->t;
+    bool plain = strcmp(t->eol, "\n") == 0 && (t->flags & (TASK_QUOTE_FROM | TASK_DOT)) == 0, line_start = true;
     bool ok = stream_write(r->in, t->prefix.p, t->prefix.n, r->deadline) == STREAM_OK;
-    bool crlf = strcmp(t->eol, "\r\n") == 0, line_start = true;
     for (uint64_t at = 0; ok && at < t->content_size;) {
         uint64_t left = t->content_size - at;
         ssize_t n =
             pread(t->file, block, left < sizeof block ? (size_t)left : sizeof block, (off_t)(t->content_offset + at));
         if (n <= 0)
             break;
-        if (!crlf && (t->flags & (TASK_QUOTE_FROM | TASK_DOT)) == 0) {
+        if (!plain) {
+            ok = feed_lines(r, block, (size_t)n, at, &line_start);
+        } else {
             ok = stream_write(r->in, block, (size_t)n, r->deadline) == STREAM_OK;
             line_start = block[n - 1] == '\n';
-        } else {
-            for (ssize_t i = 0; ok && i < n; i++) {
-                uint64_t rest = t->content_size - at - (uint64_t)i;
-                char five[5];
-                if (line_start && (t->flags & TASK_QUOTE_FROM) && block[i] == 'F' && rest >= 5 &&
-                    pread(t->file, five, 5, (off_t)(t->content_offset + at + (uint64_t)i)) == 5 &&
-                    memcmp(five, "From ", 5) == 0)
-                    stream_write(r->in, ">", 1, r->deadline);
-                if (line_start && (t->flags & TASK_DOT) && block[i] == '.')
-                    stream_write(r->in, ".", 1, r->deadline);
-                line_start = block[i] == '\n';
-                ok = stream_write(r->in, line_start && crlf ? "\r\n" : &block[i], line_start && crlf ? 2 : 1,
-                                  r->deadline) == STREAM_OK;
-            }
         }
         at += (uint64_t)n;
     }
     if (ok && !line_start)
-        stream_puts(r->in, crlf ? "\r\n" : "\n", r->deadline);
+        stream_puts(r->in, t->eol, r->deadline);
     if (ok && (t->flags & TASK_EXTRA_LINE))
-        stream_puts(r->in, crlf ? "\r\n" : "\n", r->deadline);
+        stream_puts(r->in, t->eol, r->deadline);
     stream_close(&r->in, r->deadline); /* a command that does not read all of it is its own business */
     r->in_done = true;
     waitq_wake_all(&r->ended);
@@ -271,8 +283,8 @@ struct result command_run(const struct msg_user_delivery *t, struct buf *diagnos
     if (error != 0) {
         close(in[1]);
         close(out[0]);
-        return result_try_again("4.3.0", "temporary failure. Command output: local: fatal: execvp %s: %s", command,
-                                strerror(error));
+        return result_try_again("4.3.0", "temporary failure. Command output: %s: execvp %s: %s",
+                                t->n_argv > 0 ? "pipe: fatal: pipe_command" : "local: fatal", command, strerror(error));
     }
     r.in = stream_new(in[1], 0);
     r.out = stream_new(out[0], 0);

@@ -21,7 +21,7 @@ static struct result run(const char *command, uint32_t seconds)
     struct msg_user_delivery t = {.kind = "command",
                                   .target = command,
                                   .chdir_to = "",
-                                  .eol = "",
+                                  .eol = "\n",
                                   .prefix = SLICE("Return-Path: <>\n"),
                                   .time_limit = seconds,
                                   .content_size = 6,
@@ -43,10 +43,11 @@ static void in_loop(void *arg)
     assert_string_equal(r.text, "temporary failure");
     r = run("echo 5.7.42 my own dsn; exit 65", 10);
     assert_string_equal(r.dsn, "5.7.42");
-    assert_string_equal(r.text, "data format error. Command output: my own dsn");
+    assert_string_equal(r.text, "my own dsn");
     r = run("/no/such/program x", 10);
     assert_int_equal(r.outcome, OUTCOME_TRY_AGAIN);
     r = run("kill -9 $$", 10);
+    assert_int_equal(r.outcome, OUTCOME_TRY_AGAIN);
     assert_string_equal(r.text, "Command died with signal 9: \"kill -9 $$\"");
     r = run("exec sleep 100", 1);
     assert_string_equal(r.text, "Command time limit exceeded: \"exec sleep 100\"");

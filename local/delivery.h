@@ -31,6 +31,7 @@ enum task_flags {
 /* In before_sandbox: name shows in the process title. confined: the processes get no new privileges, start nothing, are
  * no user below the lowest id, and open files in virtual_mailbox_folders only; not where commands run. */
 void task_pool_open(const char *name, bool confined, uid_t minimum_uid);
+#define TASK_DIAGNOSTIC "x-unix; " /* what a diagnostic begins with */
 /* Runs the task as this user, or in this process when it is the same one. *diagnostic (may be NULL): for the notice
  * when a command failed, in the arena, or NULL. */
 struct result task_run_as(uid_t uid, gid_t gid, const char *user, const struct msg_user_delivery *t, struct arena *a,

@@ -82,6 +82,8 @@ struct verdict run_task(struct work *w, const struct scope *s, struct msg_user_d
     struct verdict v = fine();
     v.result = task_run_as(pw->uid, pw->gid, pw->name, t, w->a, &v.diagnostic,
                            deadline_in(t->time_limit > 0 ? t->time_limit + 60 : daemon_env->common.ipc_timeout));
+    if (result_is_ok(&v.result))
+        v.diagnostic = NULL; /* what a command says on success is of no interest */
     return v;
 }
 
@@ -100,7 +102,7 @@ static const char **shell_argv(struct work *w, const char *command, size_t *n)
 
 struct verdict run_command(struct work *w, const struct scope *s, const char *command)
 {
-    struct msg_user_delivery t = {.kind = "command", .target = command};
+    struct msg_user_delivery t = {.kind = "command", .target = command, .eol = "\n"};
     t.environment = environment(w, s, &t.n_environment);
     t.argv = shell_argv(w, command, &t.n_argv);
     const char *folder = expand_names(w, s, s->runas, local_params.command_execution_directory, NULL);

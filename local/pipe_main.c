@@ -11,6 +11,7 @@
 #include "local/delivery.h"
 
 #include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,6 +28,29 @@ static const char *run_name;
 static bool has_flag(char f)
 {
     return strchr(args.flags, f) != NULL;
+}
+
+/* \\a \\b \\f \\n \\r \\t \\v \\NNN (octal) and \\\\. */
+static const char *unescape(const char *text)
+{
+    static const char letters[] = "abfnrtv\\", meant[] = "\a\b\f\n\r\t\v\\";
+    char *out = mem_strdup(text), *o = out;
+    for (const char *p = text; *p != '\0'; p++) {
+        const char *known = *p == '\\' && p[1] != '\0' ? strchr(letters, p[1]) : NULL;
+        if (known != NULL) {
+            *o++ = meant[known - letters];
+            p++;
+        } else if (*p == '\\' && strspn(p + 1, "01234567") > 0) {
+            int value = 0;
+            for (int i = 0; i < 3 && p[1] >= '0' && p[1] <= '7'; i++)
+                value = value * 8 + (*++p - '0');
+            *o++ = (char)value;
+        } else {
+            *o++ = *p;
+        }
+    }
+    *o = '\0';
+    return out;
 }
 
 static bool argument(int argc, char **argv, int *i)
@@ -50,7 +74,7 @@ static bool argument(int argc, char **argv, int *i)
         return true;
     }
     if (strncmp(word, "eol=", 4) == 0) {
-        args.eol = strcmp(word + 4, "\\r\\n") == 0 ? "\r\n" : "\n";
+        args.eol = unescape(word + 4);
         return true;
     }
     if (strncmp(word, "argv=", 5) != 0)
@@ -78,6 +102,16 @@ static bool open_user(struct buf *err)
     struct group *group = colon != NULL && colon[1] != '\0' ? getgrnam(colon + 1) : NULL;
     if (!daemon_getpwnam(a, name, &pw, &error) || (colon != NULL && group == NULL)) {
         buf_printf(err, "user=%s: unknown user or group", args.user);
+        return false;
+    }
+    struct passwd *mail_owner = getpwnam(daemon_env->common.mail_owner);
+    if (daemon_is_root() && mail_owner != NULL && mail_owner->pw_uid == pw.uid) {
+        buf_printf(err, "user=%s: commands do not run as the mail system's own user", args.user);
+        return false;
+    }
+    const char *odd = args.flags + strspn(args.flags, "BDFORXhqu.>");
+    if (*odd != '\0') {
+        buf_printf(err, "unknown flag '%c' in flags=%s", *odd, args.flags);
         return false;
     }
     if (daemon_is_root() && (pw.uid == 0 || (group != NULL ? group->gr_gid : pw.gid) == 0)) {
@@ -180,10 +214,10 @@ static bool expand_argv(struct agent_delivery *d, struct msg_user_delivery *t)
 static struct result run(struct agent_delivery *d, const char **diagnostic)
 {
     const struct msg_deliver_request *q = &d->request;
-    BUF_AUTO prefix = BUF(60000);
+    BUF_AUTO prefix = BUF(60000), lines = BUF(120000);
+    const char *sender = *q->sender != '\0' ? q->sender : args.null_sender;
     if (args.size > 0 && q->content_size > (uint64_t)args.size)
-        return result_never("5.2.3", "message size %llu exceeds size limit %lld of service %s",
-                            (unsigned long long)q->content_size, (long long)args.size, daemon_env->service);
+        return result_never("5.2.3", "message too large");
     if (has_flag('D') && q->n_recipients > 1)
         return result_try_again("4.3.5", "mail system configuration error: flag D needs one recipient at a time");
     if (has_flag('D') && delivery_seen_before(d, q->recipients[0].address))
@@ -208,23 +242,30 @@ static struct result run(struct agent_delivery *d, const char **diagnostic)
         struct tm tm;
         localtime_r(&now, &tm);
         strftime(stamp, sizeof stamp, "%a %b %e %H:%M:%S %Y", &tm);
-        buf_printf(&prefix, "From %s  %s%s", *q->sender != '\0' ? q->sender : args.null_sender, stamp, args.eol);
+        buf_printf(&prefix, "From %s  %s\n", sender, stamp);
     }
-    delivery_prefix(&prefix, q->sender, &q->recipients[0], q->recipients[0].address,
+    delivery_prefix(&prefix, sender, &q->recipients[0], q->recipients[0].address,
                     (has_flag('R') ? PREFIX_RETURN_PATH : 0U) | (has_flag('O') ? PREFIX_ORIGINAL_TO : 0U) |
                         (has_flag('D') ? PREFIX_DELIVERED_TO : 0U));
-    t.prefix = buf_slice(&prefix);
+    for (size_t i = 0; i < prefix.len; i++)
+        prefix.data[i] == '\n' ? buf_puts(&lines, args.eol) : buf_putc(&lines, prefix.data[i]);
+    t.prefix = buf_slice(&lines);
     t.environment = command_environment(d->arena, local_params.export_environment, &t.n_environment);
     int64_t limit =
         conf_transport_time(daemon_env->conf, daemon_env->service, "_time_limit", local_params.command_time_limit);
     t.time_limit = (uint32_t)limit;
     struct result r = task_run_as(run_uid, run_gid, run_name, &t, d->arena, diagnostic, deadline_in(limit + 60));
-    return result_is_ok(&r) ? result_ok("2.0.0", "delivered via %s service", daemon_env->service) : r;
+    if (!result_is_ok(&r))
+        return r;
+    const char *said = *diagnostic != NULL ? *diagnostic + strlen(TASK_DIAGNOSTIC) : NULL;
+    *diagnostic = NULL;
+    return said != NULL ? result_ok("2.0.0", "delivered via %s service (%s)", daemon_env->service, said)
+                        : result_ok("2.0.0", "delivered via %s service", daemon_env->service);
 }
 
 static void deliver(struct agent_delivery *d)
 {
-    struct agent_result r = {.relay = daemon_env->service};
+    struct agent_result r = {.relay = daemon_env->service, .action = has_flag('X') ? NULL : "relayed"};
     r.result = d->request.flags & DELIVER_PROBE ? result_ok("2.0.0", "delivers to command: %s", args.argv.items[0])
                                                 : run(d, &r.diagnostic);
     agent_report_rest(d, &r);

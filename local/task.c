@@ -169,7 +169,7 @@ static const char *keep_diagnostic(struct arena *a, struct slice said)
     enum { MOST = 2000 };
     if (said.n > MOST)
         said.n = MOST;
-    return said.n > 0 ? arena_printf(a, "x-unix; %.*s", SLICE_ARG(said)) : NULL;
+    return said.n > 0 ? arena_printf(a, TASK_DIAGNOSTIC "%.*s", SLICE_ARG(said)) : NULL;
 }
 
 struct result task_run_as(uid_t uid, gid_t gid, const char *user, const struct msg_user_delivery *t, struct arena *a,

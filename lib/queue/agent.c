@@ -5,6 +5,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/queue/delay_text.h"
+#include "lib/syntax/address.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -52,10 +53,13 @@ static void log_result(const struct agent_delivery *d, size_t place, const struc
     const struct msg_deliver_recipient *rcpt = &d->request.recipients[place];
     BUF_AUTO b = BUF(8000);
     const char *address = r->address ? r->address : rcpt->address;
-    buf_printf(&b, "%s: to=<%s>", d->request.queue_id, address);
-    if (*rcpt->orig_address && !str_eq_fold(rcpt->orig_address, address))
-        buf_printf(&b, ", orig_to=<%s>", rcpt->orig_address);
-    buf_printf(&b, ", relay=%s", r->relay && *r->relay ? r->relay : "none");
+    buf_printf(&b, "%s: to=<", d->request.queue_id);
+    address_quote(&b, address);
+    if (*rcpt->orig_address && !str_eq_fold(rcpt->orig_address, address)) {
+        buf_puts(&b, ">, orig_to=<");
+        address_quote(&b, rcpt->orig_address);
+    }
+    buf_printf(&b, ">, relay=%s", r->relay && *r->relay ? r->relay : "none");
     if (d->conn_use > 1)
         buf_printf(&b, ", conn_use=%u", d->conn_use);
     append_delays(&b, d);
