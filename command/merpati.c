@@ -10,6 +10,7 @@
  * those of postfix(1). */
 #include "command/merpati.h"
 
+#include "command/all_params.h"
 #include "command/merpati_user.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -87,6 +88,7 @@ static int start(struct merpati *m)
     char answer[16] = "";
     if (!prepare(m) || pipe(ready) != 0)
         return 1;
+    merpati_check(m); /* what is wrong is said at once, not when the first client finds out; the rest goes on */
     say("starting the Postfix mail system");
     pid_t pid = fork();
     if (pid == 0) {
@@ -109,6 +111,7 @@ static int start_foreground(struct merpati *m)
 {
     if (!prepare(m))
         return 1;
+    merpati_check(m);
     say("starting the Postfix mail system");
     return run_master(m, -1);
 }
@@ -230,6 +233,7 @@ int main(int argc, char **argv)
         found->run == merpati_set_permissions) /* before there is a configuration: the names are the built-in ones */
         m.conf = conf_parse(conf_default_dir(), SLICE(""), &err);
     conf_register(common_param_table, common_param_count);
+    all_params_register();
     if (!m.conf || !conf_bind(m.conf, common_param_table, common_param_count, &m.common, &err)) {
         fprintf(stderr, "merpati: fatal: %s\n", buf_cstr(&err));
         return 1;

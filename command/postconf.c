@@ -4,6 +4,7 @@
  * The postconf(1) command shows parameters as they are set, their defaults, or the services of master.cf, and changes
  * them in place. The output is that of Postfix 3.7, so that scripts and configuration management tools work unchanged.
  */
+#include "command/all_params.h"
 #include "command/postconf.h"
 #include "lib/base/log.h"
 #include "lib/map/map.h"
@@ -210,6 +211,7 @@ int main(int argc, char **argv)
     struct overrides o = {0};
     BUF_AUTO err = BUF(1000);
     log_open("postconf", LOG_SINK_STDERR, 2);
+    all_params_register();
     char mode = parse_options(argc, argv, &p, &o);
     if (p.defaults && (p.edit || p.only_set || strchr("MFP", mode)))
         log_fatal("-d cannot be combined with -e -X -# -n -M -F -P");

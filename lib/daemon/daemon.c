@@ -97,7 +97,7 @@ static void load_configuration(const struct daemon *d, struct start *s)
     conf_register(common_param_table, common_param_count);
     conf_register(d->params, d->n_params);
     ok = ok && conf_bind(env.conf, common_param_table, common_param_count, &env.common, &err);
-    if (ok)
+    if (ok && !s->check && !s->probe) /* those two are for whoever asked */
         log_target_open(&env.common, d->name);
     ok = ok && (!d->n_params || conf_bind(env.conf, d->params, d->n_params, d->params_struct, &err));
     if (!ok)
@@ -258,8 +258,6 @@ int daemon_main(int argc, char **argv, const struct daemon *d)
     env.type = s.type;
     env.maxproc = s.maxproc;
     load_configuration(d, &s);
-    if (s.check || s.probe)
-        log_open(d->name, LOG_SINK_STDERR, 2);
     if (chdir(env.common.queue_directory) != 0)
         log_fatal("queue_directory = %s: %s", env.common.queue_directory, strerror(errno));
     umask(077);

@@ -13,7 +13,8 @@ def broken(tmp_path_factory, change, **settings):
     change(i)
     p = i.start(check=False)
     checked = i.run("merpati", "-c", i.conf, "check", check=False)
-    said = p.stdout + p.stderr + i.log_tail(30) + checked.stdout + checked.stderr
+    said, wrong = p.stdout + p.stderr, checked.stdout + checked.stderr
+    assert all(line in said for line in wrong.splitlines()), (said, wrong)
     i.stop()
     return i, p.returncode, said
 

@@ -1,0 +1,6 @@
+file(GLOB params_files RELATIVE ${CMAKE_SOURCE_DIR} CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/*/params.def ${CMAKE_SOURCE_DIR}/support/*/params.def)
+list(TRANSFORM params_files REPLACE "(.+)" "#include \"\\1\"\n")
+string(CONCAT params_includes ${params_files})
+file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/generated/all_params.inc CONTENT "${params_includes}")
+merpati_library(all_params all_params.c LINK merpati_conf)
+target_include_directories(merpati_all_params PRIVATE ${CMAKE_BINARY_DIR}/generated)
