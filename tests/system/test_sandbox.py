@@ -1,5 +1,5 @@
 """Each process runs under its own user, root directory and capabilities, and cannot reach what is not its job (ARCHITECTURE.md, doc/internals/daemon.md)."""
-import ctypes, os, pwd, struct, subprocess, time
+import ctypes, os, pwd, shutil, struct, subprocess, time
 
 import pytest
 
@@ -125,6 +125,46 @@ def test_no_process_does_what_is_outside_its_job(busy):
         assert any(l[1] == n and l[2].startswith("read:") for l in lines), n
         assert any(l[1] == n and l[2].startswith("call:") for l in lines), n
     assert not list(os.scandir(busy.conf.parent / "queue" / "public")) == []
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="needs root: commands run as other users")
+def test_commands_of_users(instance, tmp_path):
+    """They have their user's rights, set-gid programs among them, and nothing of ours: descriptors, environment, capabilities to gain."""
+    tool, out = tmp_path / "id", tmp_path / "out"
+    for d in (tmp_path, *tmp_path.parents):
+        if str(d) not in ("/", "/tmp"):
+            os.chmod(d, 0o755)
+    out.mkdir()
+    out.chmod(0o777)
+    shutil.copy("/usr/bin/id", tool)
+    os.chown(tool, 0, 1)
+    tool.chmod(0o2755)
+    script = tmp_path / "script"
+    script.write_text(f"""#!/bin/sh
+{tool} >{out}/id
+env >{out}/env
+cat /proc/self/status >{out}/status
+for f in /proc/$$/fd/*; do readlink "$f"; done >{out}/fds
+(cat /etc/shadow; ls "$1"/incoming "$1"/private) >{out}/secrets 2>/dev/null
+exit 0
+""")
+    script.chmod(0o755)
+    i = instance()
+    (i.conf / "aliases").write_text(f'cmd: "|{script} {i.dir}/queue"\n')
+    i.run("newaliases")
+    i.reload()
+    i.log.wait("reload --")
+    i.run("sendmail", "-f", "x@example.test", "cmd@localhost", input="Subject: x\n\nx\n")
+    i.wait_delivered()
+    assert "uid=65534(nobody)" in (out / "id").read_text() and "egid=1(" in (out / "id").read_text()
+    assert (out / "secrets").read_text() == ""
+    assert "MERPATI" not in (out / "env").read_text()
+    fds = (out / "fds").read_text().splitlines()  # its pipes, its script, what it writes and reads itself
+    assert fds and all(f.startswith(("pipe:", str(tmp_path), "/proc/")) for f in fds), fds
+    s = dict(l.split(":\t", 1) for l in (out / "status").read_text().splitlines() if ":\t" in l)
+    assert int(s["CapEff"], 16) == int(s["CapPrm"], 16) == int(s["CapInh"], 16) == 0
+    assert not any(int(s["CapBnd"], 16) >> c & 1 for c in NEVER_BOUND), s["CapBnd"]
+    assert s["Seccomp"] == "2"
 
 
 def without(*calls):
