@@ -9,6 +9,7 @@
 #include "lib/daemon/owners.h"
 #include "lib/daemon/sandbox.h"
 #include "lib/daemon/userproc.h"
+#include "lib/map/map.h"
 #include "lib/rt/dns.h"
 #include "lib/rt/hosts.h"
 
@@ -205,6 +206,15 @@ static void status_fiber(void *arg)
     fiber_start("orphan", orphan_fiber, NULL);
 }
 
+/* A table that we may not read: whoever starts anew reads it before its privileges go. */
+static void on_denied_table(void)
+{
+    if (env.draining)
+        return;
+    log_info("a table has changed that only a new process may read: making way for one");
+    fiber_start("drain", drain_fiber, NULL);
+}
+
 /* A worker without a session for max_idle ends; master starts another with the next client. */
 static void look_fiber(void *arg)
 {
@@ -224,6 +234,8 @@ static void first_fiber(void *arg)
     loop_at_idle(log_flush);
     loop_on_signal(SIGHUP, on_hangup);
     loop_on_signal(SIGTERM, on_terminate);
+    if (daemon_is_root() && s->of_master)
+        map_on_denied(on_denied_table);
     if (s->of_master)
         fiber_start("status", status_fiber, NULL);
     for (int i = 0; i < s->listeners; i++) {

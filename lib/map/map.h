@@ -57,6 +57,10 @@ enum map_status maps_lookup_address(struct maps *m, const char *address, const c
                                     bool (*is_local)(void *ctx, const char *domain), void *ctx, struct buf *out,
                                     struct slice *extension);
 
+/* fn is called, in the loop's thread, when a table was replaced by one that this process may not read (any more): a new
+ * process could, before it gives up its privileges. The old content serves on. */
+void map_on_denied(void (*fn)(void));
+
 /* Building (postmap, postalias). */
 struct map_builder;
 struct map_builder *map_builder_new(struct conf *conf, const char *type_name, mode_t mode, struct buf *err);

@@ -8,6 +8,19 @@
 
 #define TABLE_TEXT_MAX ((size_t)256 << 20)
 
+static void (*denied)(void);
+
+void map_on_denied(void (*fn)(void))
+{
+    denied = fn;
+}
+
+void map_file_denied(int error)
+{
+    if ((error == EACCES || error == EPERM) && denied)
+        denied();
+}
+
 bool map_file_init(struct map_file *f, const char *path)
 {
     f->path = mem_strdup(path);
@@ -55,6 +68,11 @@ int map_file_open(struct map_file *f)
 bool map_file_read(struct map_file *f, struct buf *out, struct buf *err)
 {
     FD_AUTO fd = map_file_open(f);
+    if (fd < 0) {
+        int error = errno;
+        map_file_denied(error);
+        errno = error;
+    }
     out->max = TABLE_TEXT_MAX;
     ssize_t n = -1;
     while (fd >= 0 && !out->overflow) {

@@ -79,6 +79,7 @@ static void reopen(struct map *m)
     if (!r.table && pthread_create(&thread, NULL, reopen_thread, &r) == 0)
         pthread_join(thread, NULL);
     if (!r.table) {
+        map_file_denied(r.rc);
         log_warn("%s: the file was replaced and cannot be opened: %s; keeping the old content", m->title,
                  mdb_strerror(r.rc));
         return;

@@ -48,6 +48,7 @@ bool map_file_changed(struct map_file *f);
 /* Opens it for reading, through its folder. */
 int map_file_open(struct map_file *f);
 /* The whole text. False with err. */
+void map_file_denied(int error); /* calls what map_on_denied named, if the error is one of rights */
 bool map_file_read(struct map_file *f, struct buf *out, struct buf *err);
 
 /* Cuts the next item of a list: separators are white space and commas outside of { }; outer braces are kept. */

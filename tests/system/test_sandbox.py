@@ -1,5 +1,5 @@
 """Each process runs under its own user, root directory and capabilities, and cannot reach what is not its job (ARCHITECTURE.md, doc/internals/daemon.md)."""
-import ctypes, os, pwd, shutil, struct, subprocess, time
+import ctypes, os, pwd, re, shutil, struct, subprocess, time
 
 import pytest
 
@@ -165,6 +165,43 @@ exit 0
     assert int(s["CapEff"], 16) == int(s["CapPrm"], 16) == int(s["CapInh"], 16) == 0
     assert not any(int(s["CapBnd"], 16) >> c & 1 for c in NEVER_BOUND), s["CapBnd"]
     assert s["Seccomp"] == "2"
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="needs root: there are no rights to give up without it")
+def test_a_table_that_only_root_reads_is_read_again(instance):
+    """A daemon that has given up root makes way for a new one, which reads the table before it does."""
+    i = instance(virtual_alias_maps="texthash:$config_directory/secret", smtpd_reject_unlisted_recipient="no", files={"secret": "one@example.test alice@example.test\n"})
+
+    def change(name, to):
+        (i.conf / "new").write_text(to)
+        (i.conf / "new").chmod(0o600)
+        (i.conf / "new").rename(i.conf / name)
+
+    def send(to):
+        i.run("sendmail", "-f", "x@example.test", to, input="Subject: x\n\nx\n")
+
+    def until(pattern, to):
+        end = time.monotonic() + LONG
+        while not any(re.search(pattern, l) for l in i.log.lines):
+            assert time.monotonic() < end, i.log_tail(30)
+            send(to)
+            i.log.read(1)
+
+    (i.conf / "secret").chmod(0o600)
+    (i.conf / "aliases").chmod(0o600)
+    i.run("newaliases")
+    assert (i.conf / "aliases.lmdb").stat().st_mode & 0o77 == 0
+    i.reload()
+    i.log.wait("reload --")
+    send("one@example.test")
+    i.log.wait("to=<alice@example.test>, orig_to=<one@example.test>.*status=sent")
+    send("team@localhost")
+    i.log.wait("orig_to=<team@localhost>.*status=sent")
+    change("secret", "one@example.test bob@example.test\n# and more\n")
+    until("to=<bob@example.test>, orig_to=<one@example.test>.*status=sent", "one@example.test")
+    change("aliases", "postmaster: root\nroot: alice@example.test\nteam: |/bin/false\n")
+    i.run("newaliases")
+    until(r"orig_to=<team@localhost>.*status=bounced .*/bin/false|to=<team@localhost>.*status=bounced .*/bin/false", "team@localhost")
 
 
 def without(*calls):
