@@ -64,7 +64,7 @@ enum imap_verdict imap_no(struct imap *s, const char *fmt, ...)
 
 /* ---- small commands ---- */
 
-static enum imap_verdict do_capability(struct imap *s, struct imap_cursor *c)
+enum imap_verdict imap_capability(struct imap *s, struct imap_cursor *c)
 {
     if (!imap_at_end(c))
         return IMAP_MALFORMED;
@@ -72,12 +72,12 @@ static enum imap_verdict do_capability(struct imap *s, struct imap_cursor *c)
     return imap_ok(s, false, "Capability completed.");
 }
 
-static enum imap_verdict do_noop(struct imap *s, struct imap_cursor *c)
+enum imap_verdict imap_noop(struct imap *s, struct imap_cursor *c)
 {
     return imap_at_end(c) ? imap_ok(s, false, "Done.") : IMAP_MALFORMED;
 }
 
-static enum imap_verdict do_logout(struct imap *s, struct imap_cursor *c)
+enum imap_verdict imap_logout(struct imap *s, struct imap_cursor *c)
 {
     if (!imap_at_end(c))
         return IMAP_MALFORMED;
@@ -87,13 +87,13 @@ static enum imap_verdict do_logout(struct imap *s, struct imap_cursor *c)
     return IMAP_DONE;
 }
 
-static enum imap_verdict do_id(struct imap *s, struct imap_cursor *c)
+enum imap_verdict imap_id(struct imap *s, struct imap_cursor *c)
 {
     imap_say(s, "* ID (\"name\" \"Merpati\" \"version\" \"%s\")", MERPATI_VERSION);
     return imap_ok(s, false, "ID completed.");
 }
 
-static enum imap_verdict do_namespace(struct imap *s, struct imap_cursor *c)
+enum imap_verdict imap_namespace(struct imap *s, struct imap_cursor *c)
 {
     if (!imap_at_end(c))
         return IMAP_MALFORMED;
@@ -101,7 +101,7 @@ static enum imap_verdict do_namespace(struct imap *s, struct imap_cursor *c)
     return imap_ok(s, false, "Namespace completed.");
 }
 
-static enum imap_verdict do_enable(struct imap *s, struct imap_cursor *c)
+enum imap_verdict imap_enable(struct imap *s, struct imap_cursor *c)
 {
     struct slice word;
     bool any = false;
@@ -113,51 +113,25 @@ static enum imap_verdict do_enable(struct imap *s, struct imap_cursor *c)
     return imap_ok(s, false, "Enabled.");
 }
 
-static enum imap_verdict do_check(struct imap *s, struct imap_cursor *c)
+enum imap_verdict imap_check(struct imap *s, struct imap_cursor *c)
 {
     return imap_at_end(c) ? imap_ok(s, false, "Check completed.") : IMAP_MALFORMED;
 }
 
-static enum imap_verdict do_login_again(struct imap *s, struct imap_cursor *c)
+enum imap_verdict imap_login_again(struct imap *s, struct imap_cursor *c)
 {
     return imap_no(s, "Already logged in.");
 }
 
 static const struct command {
     const char *verb;
-    enum imap_verdict (*run)(struct imap *s, struct imap_cursor *c);
+    imap_handler *run;
     int state;
     bool uid; /* also as UID x */
 } commands[] = {
-    {"CAPABILITY", do_capability, STATE_ANY, false},
-    {"NOOP", do_noop, STATE_ANY, false},
-    {"LOGOUT", do_logout, STATE_ANY, false},
-    {"ID", do_id, STATE_ANY, false},
-    {"LOGIN", do_login_again, STATE_ANY, false},
-    {"AUTHENTICATE", do_login_again, STATE_ANY, false},
-    {"NAMESPACE", do_namespace, STATE_ANY, false},
-    {"ENABLE", do_enable, STATE_ANY, false},
-    {"SELECT", imap_select, STATE_ANY, false},
-    {"EXAMINE", imap_examine, STATE_ANY, false},
-    {"CREATE", imap_create, STATE_ANY, false},
-    {"DELETE", imap_delete, STATE_ANY, false},
-    {"RENAME", imap_rename, STATE_ANY, false},
-    {"SUBSCRIBE", imap_subscribe, STATE_ANY, false},
-    {"UNSUBSCRIBE", imap_unsubscribe, STATE_ANY, false},
-    {"LIST", imap_list, STATE_ANY, false},
-    {"LSUB", imap_lsub, STATE_ANY, false},
-    {"STATUS", imap_status, STATE_ANY, false},
-    {"APPEND", imap_append, STATE_ANY, false},
-    {"IDLE", imap_idle, STATE_ANY, false},
-    {"CHECK", do_check, STATE_SELECTED, false},
-    {"CLOSE", imap_close, STATE_SELECTED, false},
-    {"UNSELECT", imap_unselect, STATE_SELECTED, false},
-    {"EXPUNGE", imap_expunge, STATE_SELECTED, true},
-    {"SEARCH", imap_search, STATE_SELECTED, true},
-    {"FETCH", imap_fetch, STATE_SELECTED, true},
-    {"STORE", imap_store, STATE_SELECTED, true},
-    {"COPY", imap_copy, STATE_SELECTED, true},
-    {"MOVE", imap_move, STATE_SELECTED, true},
+#define COMMAND(verb, handler, state, uid) {#verb, handler, state, uid},
+#include "imapd/commands.def"
+#undef COMMAND
 };
 
 static const struct command *find(struct slice verb)

@@ -59,26 +59,11 @@ bool imap_in_set(struct imap *s, const struct imap_set *set, size_t place);
 void imap_close_mailbox(struct imap *s);
 
 /* ---- commands ---- */
-enum imap_verdict imap_select(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_examine(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_close(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_unselect(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_fetch(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_search(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_store(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_copy(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_move(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_expunge(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_append(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_create(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_delete(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_rename(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_subscribe(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_unsubscribe(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_list(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_lsub(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_status(struct imap *s, struct imap_cursor *c);
-enum imap_verdict imap_idle(struct imap *s, struct imap_cursor *c);
+/* c stands behind the verb. */
+typedef enum imap_verdict imap_handler(struct imap *s, struct imap_cursor *c);
+#define COMMAND(verb, handler, state, uid) imap_handler handler;
+#include "imapd/commands.def"
+#undef COMMAND
 
 /* A mailbox argument, with INBOX in capitals; in the call's arena. */
 bool imap_mailbox_name(struct imap *s, struct imap_cursor *c, const char **name);

@@ -2,7 +2,7 @@
 #include "lib/base/mem.h"
 #include "pop3d/session.h"
 
-static enum verdict do_stat(struct session *s, struct slice args)
+enum verdict pop3_stat(struct session *s, struct slice args)
 {
     size_t n = 0;
     int64_t size = 0;
@@ -49,19 +49,12 @@ static enum verdict items(struct session *s, struct slice args, item_fn *item)
     return FINE;
 }
 
-static enum verdict do_list(struct session *s, struct slice args)
+enum verdict pop3_list(struct session *s, struct slice args)
 {
     return items(s, args, size_item);
 }
 
-static enum verdict do_uidl(struct session *s, struct slice args)
+enum verdict pop3_uidl(struct session *s, struct slice args)
 {
     return items(s, args, uid_item);
 }
-
-const struct command list_commands[] = {
-    {"STAT", do_stat},
-    {"LIST", do_list},
-    {"UIDL", do_uidl},
-    {NULL, NULL},
-};

@@ -84,7 +84,7 @@ static void mark_seen(struct session *s, struct message *m)
     mailbox_set_flags(s->mailbox, m->uid, now->flags | MAILDIR_SEEN, now->keywords);
 }
 
-static enum verdict do_retr(struct session *s, struct slice args)
+enum verdict pop3_retr(struct session *s, struct slice args)
 {
     struct message *m = session_message(s, &args);
     if (!m)
@@ -94,7 +94,7 @@ static enum verdict do_retr(struct session *s, struct slice args)
     return v;
 }
 
-static enum verdict do_top(struct session *s, struct slice args)
+enum verdict pop3_top(struct session *s, struct slice args)
 {
     struct message *m = session_message(s, &args);
     struct slice word;
@@ -106,7 +106,7 @@ static enum verdict do_top(struct session *s, struct slice args)
     return send_message(s, m, dotted_top((int64_t)lines), &s->tops, &s->top_bytes);
 }
 
-static enum verdict do_dele(struct session *s, struct slice args)
+enum verdict pop3_dele(struct session *s, struct slice args)
 {
     struct message *m = session_message(s, &args);
     if (!m)
@@ -116,14 +116,10 @@ static enum verdict do_dele(struct session *s, struct slice args)
     return FINE;
 }
 
-static enum verdict do_rset(struct session *s, struct slice args)
+enum verdict pop3_rset(struct session *s, struct slice args)
 {
     for (size_t i = 0; i < s->n; i++)
         s->messages[i].deleted = false;
     session_say(s, "+OK");
     return FINE;
 }
-
-const struct command message_commands[] = {
-    {"RETR", do_retr}, {"TOP", do_top}, {"DELE", do_dele}, {"RSET", do_rset}, {NULL, NULL},
-};

@@ -123,19 +123,19 @@ static void log_end(const struct session *s, const char *reason)
 
 /* ---- commands of the session itself ---- */
 
-static enum verdict do_noop(struct session *s, struct slice args)
+enum verdict pop3_noop(struct session *s, struct slice args)
 {
     session_say(s, "+OK");
     return FINE;
 }
 
-static enum verdict do_capa(struct session *s, struct slice args)
+enum verdict pop3_capa(struct session *s, struct slice args)
 {
     session_say(s, "+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nPIPELINING\r\nAUTH-RESP-CODE\r\n.");
     return FINE;
 }
 
-static enum verdict do_quit(struct session *s, struct slice args)
+enum verdict pop3_quit(struct session *s, struct slice args)
 {
     struct result r = remove_deleted(s);
     if (result_is_ok(&r)) {
@@ -148,21 +148,21 @@ static enum verdict do_quit(struct session *s, struct slice args)
     return FINE;
 }
 
-static const struct command own_commands[] = {
-    {"NOOP", do_noop},
-    {"CAPA", do_capa},
-    {"QUIT", do_quit},
-    {NULL, NULL},
+static const struct command {
+    const char *name;
+    session_handler *run;
+} commands[] = {
+#define COMMAND(verb, handler) {#verb, handler},
+#include "pop3d/commands.def"
+#undef COMMAND
 };
 
 static enum verdict run_line(struct session *s, struct slice line)
 {
-    static const struct command *const tables[] = {message_commands, list_commands, own_commands};
     struct slice args, verb = wire_verb(line, &args);
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
-        for (const struct command *c = tables[t]; c->name; c++)
-            if (slice_eq_fold(verb, slice_of(c->name)))
-                return c->run(s, args);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (slice_eq_fold(verb, slice_of(commands[i].name)))
+            return commands[i].run(s, args);
     return session_wrong(s, "-ERR Unknown command.");
 }
 

@@ -22,11 +22,11 @@ struct session {
     int64_t top_bytes, retrieved_bytes;
 };
 enum verdict { FINE, WRONG };
-struct command {
-    const char *name;
-    enum verdict (*run)(struct session *s, struct slice args);
-};
-extern const struct command list_commands[], message_commands[]; /* up to a name NULL */
+/* args: what follows the verb and a blank. */
+typedef enum verdict session_handler(struct session *s, struct slice args);
+#define COMMAND(verb, handler) session_handler handler;
+#include "pop3d/commands.def"
+#undef COMMAND
 
 int64_t session_deadline(void);
 void session_say(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

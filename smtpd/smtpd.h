@@ -64,19 +64,9 @@ enum smtpd_ehlo {
 enum smtpd_peer { PEER_FOUND, PEER_UNKNOWN, PEER_TRY_AGAIN };
 /* In the order of the disconnect line. */
 enum smtpd_verb {
-    VERB_HELO,
-    VERB_EHLO,
-    VERB_STARTTLS,
-    VERB_AUTH,
-    VERB_MAIL,
-    VERB_RCPT,
-    VERB_DATA,
-    VERB_BDAT,
-    VERB_RSET,
-    VERB_NOOP,
-    VERB_VRFY,
-    VERB_ETRN,
-    VERB_QUIT,
+#define COMMAND(verb, handler, flags) VERB_##verb,
+#include "smtpd/commands.def"
+#undef COMMAND
     VERB_UNKNOWN,
     VERB_COUNT
 };
@@ -141,8 +131,9 @@ struct smtpd_command {
     smtpd_handler *handler;
     unsigned flags;
 };
-smtpd_handler smtpd_helo, smtpd_ehlo, smtpd_starttls, smtpd_auth, smtpd_mail, smtpd_rcpt, smtpd_data, smtpd_bdat;
-smtpd_handler smtpd_rset, smtpd_noop, smtpd_vrfy, smtpd_etrn, smtpd_quit;
+#define COMMAND(verb, handler, flags) smtpd_handler handler;
+#include "smtpd/commands.def"
+#undef COMMAND
 
 /* A connection from its greeting to its end; closes the stream. */
 void smtpd_session(struct stream *stream, const struct sockaddr *peer, const struct sockaddr *local);

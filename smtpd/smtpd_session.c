@@ -6,19 +6,9 @@
 enum { CLOSE_SECONDS = 5 };
 
 static const struct smtpd_command commands[] = {
-    {"HELO", VERB_HELO, smtpd_helo, CMD_BEFORE_TLS | CMD_JUNK | CMD_LAST},
-    {"EHLO", VERB_EHLO, smtpd_ehlo, CMD_BEFORE_TLS | CMD_JUNK | CMD_LAST},
-    {"STARTTLS", VERB_STARTTLS, smtpd_starttls, CMD_BEFORE_TLS | CMD_LAST},
-    {"AUTH", VERB_AUTH, smtpd_auth, CMD_LAST},
-    {"MAIL", VERB_MAIL, smtpd_mail, 0},
-    {"RCPT", VERB_RCPT, smtpd_rcpt, 0},
-    {"DATA", VERB_DATA, smtpd_data, CMD_LAST},
-    {"BDAT", VERB_BDAT, smtpd_bdat, 0},
-    {"RSET", VERB_RSET, smtpd_rset, CMD_JUNK},
-    {"NOOP", VERB_NOOP, smtpd_noop, CMD_BEFORE_TLS | CMD_JUNK | CMD_LAST},
-    {"VRFY", VERB_VRFY, smtpd_vrfy, CMD_JUNK | CMD_LAST},
-    {"ETRN", VERB_ETRN, smtpd_etrn, CMD_JUNK},
-    {"QUIT", VERB_QUIT, smtpd_quit, CMD_BEFORE_TLS},
+#define COMMAND(verb, handler, flags) {#verb, VERB_##verb, handler, flags},
+#include "smtpd/commands.def"
+#undef COMMAND
     {NULL, VERB_UNKNOWN, NULL, 0},
 };
 
@@ -214,15 +204,17 @@ static void greet(struct session *s)
 
 static void log_disconnect(const struct session *s)
 {
-    static const char *const names[VERB_COUNT] = {"helo", "ehlo", "starttls", "auth", "mail", "rcpt", "data",
-                                                  "bdat", "rset", "noop",     "vrfy", "etrn", "quit", "unknown"};
     BUF_AUTO out = BUF(1000);
     unsigned ok = 0, total = 0;
     for (size_t i = 0; i < VERB_COUNT; i++) {
         ok += s->ok[i];
         total += s->total[i];
-        if (s->total[i])
-            buf_printf(&out, s->ok[i] == s->total[i] ? " %s=%u" : " %s=%u/%u", names[i], s->ok[i], s->total[i]);
+        if (!s->total[i])
+            continue;
+        buf_putc(&out, ' ');
+        for (const char *p = i == VERB_UNKNOWN ? "unknown" : commands[i].name; *p; p++)
+            buf_putc(&out, ascii_lower(*p));
+        buf_printf(&out, s->ok[i] == s->total[i] ? "=%u" : "=%u/%u", s->ok[i], s->total[i]);
     }
     buf_printf(&out, ok == total && total ? " commands=%u" : " commands=%u/%u", ok, total);
     if (s->noted_bare_lf && smtpd_shared.bare_newline != BARE_NO)

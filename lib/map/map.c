@@ -8,9 +8,9 @@
 #include <stdlib.h>
 
 static const struct map_type *const types[] = {
-    &map_type_btree,  &map_type_cidr,     &map_type_environ,  &map_type_fail,  &map_type_hash,    &map_type_inline,
-    &map_type_lmdb,   &map_type_pcre,     &map_type_pipemap,  &map_type_proxy, &map_type_randmap, &map_type_regexp,
-    &map_type_static, &map_type_texthash, &map_type_unionmap, &map_type_unix,
+#define MAP_TYPE(name) &map_type_##name,
+#include "lib/map/types.def"
+#undef MAP_TYPE
 };
 #define N_TYPES (sizeof types / sizeof *types)
 

@@ -1,4 +1,4 @@
-/* map_private.h - what a map type is made of. A new type: its own file and one row in the table of map.c. */
+/* map_private.h - what a map type is made of. A new type: its own file and one row in types.def. */
 #pragma once
 #include "lib/base/clock.h"
 #include "lib/base/hash.h"
@@ -60,6 +60,6 @@ enum map_status map_fail(struct map *m, struct buf *out, const char *fmt, ...) _
 /* The folded (or plain) form of key in small, or allocated when too long: free *heap. */
 const char *map_fold(const struct map *m, const char *key, char *small, size_t size, char **heap);
 
-extern const struct map_type map_type_lmdb, map_type_hash, map_type_btree, map_type_texthash, map_type_inline,
-    map_type_static, map_type_cidr, map_type_regexp, map_type_pcre, map_type_unix, map_type_environ, map_type_fail,
-    map_type_unionmap, map_type_pipemap, map_type_randmap, map_type_proxy;
+#define MAP_TYPE(name) extern const struct map_type map_type_##name;
+#include "lib/map/types.def"
+#undef MAP_TYPE
