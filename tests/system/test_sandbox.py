@@ -1,10 +1,10 @@
 """Each process runs under its own user, root directory and capabilities, and cannot reach what is not its job (ARCHITECTURE.md, doc/internals/daemon.md)."""
-import ctypes, os, pwd, re, shutil, struct, subprocess, time
+import ctypes, imaplib, os, pwd, re, shutil, struct, subprocess, time
 
 import pytest
 
 from clients import Smtp
-from instance import AS_ROOT, LONG, VMAIL
+from instance import AS_ROOT, LONG, ROOT, VMAIL
 from test_mailflow import imap_fetch, pop3_fetch, submit
 
 KILL, SETGID, SETUID, DAC_READ_SEARCH = 1 << 5, 1 << 6, 1 << 7, 1 << 2
@@ -202,6 +202,41 @@ def test_a_table_that_only_root_reads_is_read_again(instance):
     change("aliases", "postmaster: root\nroot: alice@example.test\nteam: |/bin/false\n")
     i.run("newaliases")
     until(r"orig_to=<team@localhost>.*status=bounced .*/bin/false|to=<team@localhost>.*status=bounced .*/bin/false", "team@localhost")
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="needs root: only root reads the passwords of the system's users")
+@pytest.mark.parametrize("passdb", ["shadow", "pam"])
+def test_auth_reads_the_passwords_of_the_system(instance, tmp_path, passdb):
+    """With the few rights that it keeps; with PAM those of its modules. The users are in files that only this instance sees."""
+    home = tmp_path / "home"
+    for d in (tmp_path, *tmp_path.parents):
+        if str(d) not in ("/", "/tmp"):
+            os.chmod(d, 0o755)
+    home.mkdir()
+    os.chown(home, 64999, 64999)
+    hashed = subprocess.run(["openssl", "passwd", "-6", "systemic-1"], capture_output=True, text=True, check=True).stdout.strip()
+    (tmp_path / "passwd").write_text(open("/etc/passwd").read() + f"systemic:x:64999:64999::{home}:/bin/sh\n")
+    (tmp_path / "shadow").write_text(open("/etc/shadow").read() + f"systemic:{hashed}:19000:0:99999:7:::\n")
+    (tmp_path / "shadow").chmod(0o600)
+    shutil.copytree("/etc/pam.d", tmp_path / "pam.d")
+    (tmp_path / "pam.d" / "merpati").write_text("auth required pam_unix.so\naccount required pam_unix.so\n")
+    i = instance()
+    i.run("merpati", "-c", i.conf, "stop")
+    i.main.update(auth_passdb=passdb, auth_userdb="passwd", mail_location="", mydestination="localhost", home_mailbox="Maildir/")
+    i.write_main()
+    mounts = "".join(f"mount --bind {tmp_path}/{f} /etc/{f} && " for f in ("passwd", "shadow", "pam.d"))
+    subprocess.run(["unshare", "-m", "sh", "-c", mounts + 'exec "$@"', "sh", str(ROOT / "sbin/merpati"), "-c", str(i.conf), "start"], check=True,
+                   env=dict(os.environ, MAIL_CONFIG=str(i.conf)))
+    i.users["systemic"] = "systemic-1"
+    i.run("sendmail", "-f", "x@example.test", "systemic@localhost", input="Subject: x\n\nto a user of the system\n")
+    i.wait_delivered()
+    assert [m.endswith(b"to a user of the system\r\n") for m in imap_fetch(i, "systemic")] == [True]
+    i.users["systemic"] = "wrong"
+    with pytest.raises(imaplib.IMAP4.error):
+        imap_fetch(i, "systemic")
+    auth = next(s for s in map(status, i.pids()) if s["Name"] == "auth")
+    assert int(auth["CapEff"], 16) & ~(DAC_READ_SEARCH if passdb == "shadow" else 0x200000CF) == 0, auth["CapEff"]
+    assert (home / "Maildir").stat().st_uid == 64999
 
 
 def without(*calls):
