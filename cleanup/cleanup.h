@@ -28,6 +28,8 @@ struct cleanup_tables {
     unsigned canonical_classes, sender_canonical_classes, recipient_canonical_classes,
         masquerade_classes; /* enum address_class */
     bool propagate_canonical, propagate_virtual;
+    bool strips, rejects;          /* whether there are such characters */
+    bool strip[256], reject[256];  /* message_strip_characters, message_reject_characters */
     struct rewrite_client *rewrite;
 };
 extern struct cleanup_tables cleanup_tables;
@@ -45,6 +47,7 @@ struct cleanup {
     int code;            /* SMTP reply code that goes with it */
 
     VEC(struct msg_cleanup_recipient) recipients; /* as given; strings in the arena */
+    VEC(const char *) copies;                     /* that checks asked for */
     struct hash *seen;                            /* duplicate filter */
     size_t seen_count;
 
@@ -57,7 +60,7 @@ struct cleanup {
     unsigned hops;
     char last_byte;
     struct buf line;         /* body: a line that is not whole yet, when lines are looked at */
-    size_t body_seen;        /* bytes that body_checks were shown */
+    bool is_8bit;            /* a header says so */
     struct body_state *body; /* NULL when nobody looks at lines */
     uint64_t overhead;       /* bytes that the size limit counts beside the content */
     size_t message_id_logged;
@@ -76,8 +79,15 @@ void cleanup_end_content(struct cleanup *m);
 /* Writes to the queue file; false (with the error noted) when that is not possible. */
 bool cleanup_put(struct cleanup *m, struct slice text);
 
-/* cleanup_header.c: the whole header, once it is there. rest is what followed it. */
+/* cleanup_header.c: the whole header, once it is there. */
 void cleanup_header(struct cleanup *m, struct slice header);
+/* One field as it goes into the queue file: no blank before the colon, nothing behind a NUL, not longer than
+ * header_size_limit. Without its last LF, in the arena. */
+const char *cleanup_field_text(struct cleanup *m, const struct header_field *f);
+/* Where a header stands. */
+enum header_place { HEADER_MESSAGE, HEADER_PART, HEADER_ATTACHED };
+/* Checks the field as its place asks, and writes it. */
+void cleanup_put_field(struct cleanup *m, enum header_place place, const char *text);
 
 /* cleanup_address.c: every address goes through these. The result lives in the arena. */
 const char *cleanup_rewrite(struct cleanup *m, const char *address, const char *context);
@@ -97,6 +107,17 @@ enum check_verdict cleanup_check(struct cleanup *m, struct maps *maps, const cha
                                  const char **replacement);
 /* "NAME[ADDR]" or "local" for log lines. */
 const char *cleanup_origin(const struct cleanup *m);
+
+/* cleanup_mime.c: where a body's lines are. */
+struct mime;
+/* What the header says of the body; NULL when it has no parts and nothing is asked of its encoding. */
+struct mime *cleanup_mime_new(struct cleanup *m, struct slice header);
+enum mime_line { MIME_BODY, MIME_HEADER, MIME_HEADER_END };
+/* A line without its LF: of a body, of a header, or one that ends a header (and is of the body then). */
+enum mime_line cleanup_mime_line(struct mime *mime, struct slice line);
+/* A whole field of the header that is being read. */
+void cleanup_mime_field(struct mime *mime, const struct header_field *f);
+enum header_place cleanup_mime_place(const struct mime *mime);
 
 /* cleanup_body.c: lines of the body, when somebody looks at them. */
 bool cleanup_body_wanted(struct cleanup *m, struct slice header);

@@ -44,10 +44,11 @@ static void refuse(struct cleanup *m, const char *text, bool temporary)
         snprintf(dsn, sizeof dsn, "%u.%u.%u", a, b, c);
     if (*dsn)
         text += text[used] ? used + 1 : used;
-    const char *said = *text ? text : temporary ? "Error: service unavailable" : "Error: message content rejected";
+    temporary = temporary || *dsn == '4';
+    const char *said = *text ? text : "message content rejected";
     struct result r =
         temporary ? result_try_again(*dsn ? dsn : "4.7.1", "%s", said) : result_never(*dsn ? dsn : "5.7.1", "%s", said);
-    cleanup_fail(m, temporary ? 450 : 550, &r);
+    cleanup_fail(m, temporary ? 451 : 550, &r);
 }
 
 struct step {
@@ -107,8 +108,22 @@ static enum check_verdict act_strip(struct step *s)
     log_action(s->m, "strip", s->kind, s->text, s->argument);
     return CHECK_DROP;
 }
+/* In a header only a header can stand. */
+static bool fits(struct step *s, const char *action)
+{
+    struct header_field f;
+    struct slice text = slice_of(s->argument);
+    if (strcmp(s->kind, "header") != 0 || header_next(&text, &f) == 1)
+        return true;
+    log_warn("%s: bad %s header text \"%s\" in header_checks: need \"headername: headervalue\"", s->m->queue_id, action,
+             s->argument);
+    return false;
+}
+
 static enum check_verdict act_replace(struct step *s)
 {
+    if (!fits(s, "REPLACE"))
+        return CHECK_KEEP;
     if (!*s->argument) {
         log_warn("REPLACE action without text in %s_checks", s->kind);
         return CHECK_KEEP;
@@ -119,6 +134,8 @@ static enum check_verdict act_replace(struct step *s)
 }
 static enum check_verdict act_prepend(struct step *s)
 {
+    if (!*s->argument || !fits(s, "PREPEND"))
+        return CHECK_KEEP;
     log_action(s->m, "prepend", s->kind, s->text, s->argument);
     cleanup_put(s->m, slice_of(arena_printf(s->m->arena, "%s\n", s->argument)));
     return CHECK_KEEP;
@@ -144,7 +161,7 @@ static enum check_verdict act_redirect(struct step *s)
 static enum check_verdict act_bcc(struct step *s)
 {
     log_action(s->m, "bcc", s->kind, s->text, s->argument);
-    cleanup_add_extracted(s->m, arena_strdup(s->m->arena, s->argument));
+    VEC_PUSH(&s->m->copies, arena_strdup(s->m->arena, s->argument));
     return CHECK_KEEP;
 }
 static enum check_verdict act_nothing(struct step *s)

@@ -37,9 +37,30 @@ static void take_body(struct cleanup *m, struct slice data)
         cleanup_put(m, data);
 }
 
+/* "From sender date" of a mailbox file is no header; smtpd's clients send it all the same. */
+static bool is_mailbox_line(struct slice text)
+{
+    while (text.n && *text.p == '>')
+        text = slice_make(text.p + 1, text.n - 1);
+    return text.n >= 5 && memcmp(text.p, "From ", 5) == 0;
+}
+
+static void name_mailbox_line(struct cleanup *m, size_t *end)
+{
+    struct buf old = m->header;
+    if (strcmp(m->begin.origin, "smtpd") != 0 || !is_mailbox_line(buf_slice(&old)))
+        return;
+    m->header = BUF(BUF_MAX_DEFAULT);
+    buf_puts(&m->header, "X-Mailbox-Line: ");
+    *end += m->header.len;
+    buf_append_slice(&m->header, buf_slice(&old));
+    buf_fini(&old);
+}
+
 /* The header is whole, and so is what came of the body with it. */
 static void leave_header(struct cleanup *m, size_t end)
 {
+    name_mailbox_line(m, &end);
     struct slice all = buf_slice(&m->header), rest = slice_make(all.p, end);
     struct header_field f;
     int kind;
@@ -57,8 +78,10 @@ static void leave_header(struct cleanup *m, size_t end)
         m->body = NULL;
     if (separated || body.n)
         cleanup_put(m, SLICE("\n"));
+    struct buf held = m->header; /* parts of the body have headers, too */
+    m->header = BUF(BUF_MAX_DEFAULT);
     take_body(m, body);
-    buf_fini(&m->header);
+    buf_fini(&held);
 }
 
 /* A carriage return inside the content would be half a line end to some other host (outbound SMTP smuggling). */
@@ -73,9 +96,29 @@ static struct slice without_stray_cr(struct slice data, struct buf *space)
     return buf_slice(space);
 }
 
+/* message_reject_characters and message_strip_characters. */
+static struct slice without_unwanted(struct cleanup *m, struct slice data, struct buf *space)
+{
+    const struct cleanup_tables *t = &cleanup_tables;
+    if (!t->strips && !t->rejects)
+        return data;
+    for (size_t i = 0; i < data.n; i++) {
+        unsigned char c = (unsigned char)data.p[i];
+        if (t->reject[c]) {
+            struct result r = result_never("5.7.1", "disallowed character");
+            cleanup_fail(m, 550, &r);
+        }
+        if (!t->strip[c])
+            buf_putc(space, (char)c);
+    }
+    return buf_slice(space);
+}
+
 void cleanup_take_content(struct cleanup *m, struct slice data)
 {
     BUF_AUTO space = BUF(BUF_MAX_DEFAULT);
+    BUF_AUTO wanted = BUF(BUF_MAX_DEFAULT);
+    data = without_unwanted(m, data, &wanted);
     data = without_stray_cr(data, &space);
     if (m->state == CONTENT_BODY) {
         take_body(m, data);

@@ -34,7 +34,12 @@ static bool is_duplicate(struct cleanup *m, const char *address, const char *ori
 static void put(struct cleanup *m, const char *address, const char *orig, const struct msg_cleanup_recipient *from)
 {
     const char *orcpt = from->dsn_orcpt;
-    if (!*orcpt && daemon_env->common.enable_original_recipient && *from->address) /* as the client gave it */
+    if (*m->redirect) { /* to one address, once */
+        if (queue_writer_recipients(m->writer))
+            return;
+        address = cleanup_rewrite(m, m->redirect, "local");
+    }
+    if (!*orcpt && *from->address) /* as the client gave it */
         orcpt = arena_printf(m->arena, "rfc822;%s", from->address);
     if (!is_duplicate(m, address, orig, from->dsn_orcpt))
         queue_writer_recipient(m->writer, &(struct queue_recipient){.address = address,
@@ -168,6 +173,8 @@ void cleanup_envelope(struct cleanup *m)
         if (*cleanup_params.always_bcc)
             add_copy(m, cleanup_params.always_bcc, "always_bcc");
     }
+    for (size_t i = 0; i < m->copies.n && !cleanup_failed(m); i++)
+        add_copy(m, m->copies.items[i], "BCC action");
 }
 
 void cleanup_add_extracted(struct cleanup *m, const char *address)

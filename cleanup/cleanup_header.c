@@ -4,6 +4,7 @@
 
 #include "lib/base/log.h"
 #include "lib/syntax/address.h"
+#include "lib/syntax/address_tree.h"
 #include "lib/syntax/date.h"
 
 #include <stdio.h>
@@ -130,34 +131,53 @@ static void note(struct cleanup *m, const struct header_field *f, const struct k
 
 /* ---- addresses ---- */
 
-/* The field with its addresses rewritten; the same text when all of them stay. */
-static struct slice rewrite_field(struct cleanup *m, const struct header_field *f, enum header_kind kind)
+static bool is_blank(char c)
 {
-    struct address_token *tokens;
+    return c == ' ' || c == '\t';
+}
+
+/* A rewritten list comes with one address a line: joins lines as long as they stay short, and indents the others. */
+static void fold_list(const char *list, struct buf *out)
+{
+    enum { LINE_MOST = 70 };
+    size_t column = out->len;
+    for (const char *next; list; list = next) {
+        size_t n = strcspn(list, "\n");
+        next = list[n] ? list + n + 1 : NULL;
+        if (out->data[out->len - 1] == ',' && column + 1 + n < LINE_MOST) {
+            buf_putc(out, ' ');
+            column++;
+        } else if (out->data[out->len - 1] == ',') {
+            buf_puts(out, is_blank(*list) ? "\n" : "\n\t");
+            column = 0;
+        }
+        buf_append(out, list, n);
+        column += n;
+    }
+}
+
+/* The field with its addresses rewritten; NULL when all of them stay. */
+static const char *rewrite_field(struct cleanup *m, const struct header_field *f, enum header_kind kind)
+{
     enum address_class class = kind == KIND_SENDER ? HEADER_SENDER : HEADER_RECIPIENT;
-    size_t n = address_list_parse(m->arena, f->value, &tokens), done = 0;
-    BUF_AUTO out = BUF(BUF_MAX_DEFAULT);
+    struct address_tree t = address_tree_parse(m->arena, f->value, (size_t)cleanup_params.header_address_token_limit);
     bool changed = false;
-    if ((int64_t)n > cleanup_params.header_address_token_limit)
-        n = (size_t)cleanup_params.header_address_token_limit;
-    buf_append(&out, f->raw.p, (size_t)(f->value.p - f->raw.p));
-    for (size_t i = 0; i < n; i++) {
-        const char *address = tokens[i].address;
+    for (struct address_node *n = address_tree_next(&t, NULL); n; n = address_tree_next(&t, n)) {
+        const char *address = address_tree_internal(&t, n);
         if (!*address)
             continue;
-        const char *better = cleanup_map_address(m, cleanup_rewrite(m, address, m->begin.context), class);
-        if (strcmp(better, address) == 0)
-            continue;
-        changed = true;
-        buf_append(&out, f->value.p + done, tokens[i].start - done);
-        address_quote(&out, better);
-        done = tokens[i].end;
+        const char *better = address_external(m->arena, cleanup_map_address(m, cleanup_rewrite(m, address, m->begin.context), class));
+        changed = changed || strcmp(better, address_tree_external(&t, n)) != 0;
+        address_tree_replace(&t, n, better);
     }
     if (!changed)
-        return f->raw;
-    buf_append(&out, f->value.p + done, f->value.n - done);
-    buf_putc(&out, '\n');
-    return slice_of(arena_slice(m->arena, buf_slice(&out)));
+        return NULL;
+    BUF_AUTO list = BUF(BUF_MAX_DEFAULT);
+    BUF_AUTO out = BUF(BUF_MAX_DEFAULT);
+    address_tree_print(&t, &list);
+    buf_printf(&out, "%.*s: ", SLICE_ARG(f->name));
+    fold_list(buf_cstr(&list), &out);
+    return arena_strdup(m->arena, buf_cstr(&out));
 }
 
 static bool rewrites_addresses(const struct cleanup *m)
@@ -181,48 +201,84 @@ static void extract(struct cleanup *m, const struct header_field *f, bool resent
 
 /* ---- the fields ---- */
 
-static struct slice cut(struct cleanup *m, struct slice raw)
+/* Headers of MIME have checks of their own, wherever they stand. */
+static bool is_mime_header(const char *text)
 {
-    size_t limit = (size_t)cleanup_params.header_size_limit;
-    if (raw.n <= limit + 1)
-        return raw;
-    char *text = arena_strndup(m->arena, raw.p, limit + 1);
-    text[limit] = '\n';
-    return slice_make(text, limit + 1);
+    static const char *const names[] = {"MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "Content-ID", "Content-Description"};
+    struct slice name = slice_make(text, strcspn(text, ":"));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (slice_eq_fold(name, slice_of(names[i])))
+            return true;
+    return false;
 }
 
-static void put_field(struct cleanup *m, struct slice raw)
+/* before: bytes of the line that are in *out already. */
+static void append_line(struct buf *out, struct slice line, size_t before, size_t limit)
+{
+    size_t piece_most = (size_t)daemon_env->common.line_length_limit;
+    const char *nul = line.n ? memchr(line.p, 0, line.n) : NULL;
+    if (nul)
+        line.n = (size_t)(nul - line.p);
+    /* Lines come in pieces, and a piece is taken whole as long as the limit is not reached. */
+    size_t n = before < piece_most ? piece_most - before : 1;
+    for (size_t i = 0; i < line.n && out->len < limit; i += n, n = piece_most) {
+        n = line.n - i < n ? line.n - i : n;
+        buf_append(out, line.p + i, n);
+    }
+}
+
+const char *cleanup_field_text(struct cleanup *m, const struct header_field *f)
+{
+    size_t limit = (size_t)cleanup_params.header_size_limit;
+    BUF_AUTO out = BUF(BUF_MAX_DEFAULT);
+    if (f->raw.n <= limit && f->name.p[f->name.n] == ':' && !memchr(f->raw.p, 0, f->raw.n))
+        return arena_strndup(m->arena, f->raw.p, f->raw.n - 1);
+    buf_append_slice(&out, f->name);
+    buf_putc(&out, ':');
+    struct slice rest = f->value;
+    for (bool first = true; rest.n; first = false) {
+        ptrdiff_t lf = slice_find(rest, '\n');
+        size_t n = lf < 0 ? rest.n : (size_t)lf;
+        if (!first && out.len < limit)
+            buf_putc(&out, '\n');
+        append_line(&out, slice_make(rest.p, n), first ? (size_t)(f->value.p - f->raw.p) : 0, limit);
+        rest = lf < 0 ? slice_make(rest.p + n, 0) : slice_make(rest.p + n + 1, rest.n - n - 1);
+    }
+    return arena_strdup(m->arena, buf_cstr(&out));
+}
+
+void cleanup_put_field(struct cleanup *m, enum header_place place, const char *text)
 {
     const char *replacement = NULL;
-    raw = cut(m, raw);
-    if ((m->begin.flags & CLEANUP_FILTER) && !maps_is_empty(cleanup_tables.header_checks)) {
-        const char *text = arena_strndup(m->arena, raw.p, raw.n - 1);
-        switch (cleanup_check(m, cleanup_tables.header_checks, "header", text, &replacement)) {
+    struct maps *checks = place == HEADER_PART || is_mime_header(text) ? cleanup_tables.mime_header_checks
+                          : place == HEADER_ATTACHED                   ? cleanup_tables.nested_header_checks
+                                                                       : cleanup_tables.header_checks;
+    if ((m->begin.flags & CLEANUP_FILTER) && !maps_is_empty(checks)) {
+        switch (cleanup_check(m, checks, "header", text, &replacement)) {
         case CHECK_KEEP:
             break;
         case CHECK_DROP:
             return;
         case CHECK_REPLACED:
-            raw = slice_of(arena_printf(m->arena, "%s\n", replacement));
+            text = replacement;
             break;
         }
     }
-    cleanup_put(m, raw);
+    cleanup_put(m, slice_of(text));
+    cleanup_put(m, SLICE("\n"));
 }
 
 static void take_field(struct cleanup *m, const struct header_field *f, bool resent_message, bool rewrites)
 {
     const struct known_header *k = known(f);
-    struct slice raw = f->raw;
     if (k)
         note(m, f, k);
     if (k && k->extract && (m->begin.flags & CLEANUP_EXTRACT))
         extract(m, f, resent_message);
     if (is_dropped(f))
         return;
-    if (k && k->addresses && rewrites)
-        raw = rewrite_field(m, f, k->addresses);
-    put_field(m, raw);
+    const char *text = k && k->addresses && rewrites ? rewrite_field(m, f, k->addresses) : NULL;
+    cleanup_put_field(m, HEADER_MESSAGE, text ? text : cleanup_field_text(m, f));
 }
 
 /* ---- what we add ---- */
@@ -248,15 +304,16 @@ static void put_received(struct cleanup *m)
             if (m->recipients.n == 1) { /* as the client gave it, without a source route */
                 buf_puts(&out, "\n\tfor <");
                 address_quote(&out, without_route(m->recipients.items[0].address));
-                buf_puts(&out, ">");
+                buf_puts(&out, ">; ");
+            } else {
+                buf_puts(&out, ";\n\t");
             }
             text++;
         } else {
             buf_putc(&out, *text);
         }
     }
-    buf_putc(&out, '\n');
-    put_field(m, buf_slice(&out));
+    cleanup_put_field(m, HEADER_MESSAGE, buf_cstr(&out));
 }
 
 static void put_message_id(struct cleanup *m, const char *prefix)
@@ -285,7 +342,7 @@ static void put_from(struct cleanup *m, const char *prefix)
     BUF_AUTO out = BUF(IPC_ADDR * 2);
     const char *name = m->begin.sender_fullname;
     const char *address = *m->sender ? cleanup_map_address(m, m->sender, HEADER_SENDER)
-                                     : arena_printf(m->arena, "MAILER-DAEMON@%s", daemon_env->common.myorigin);
+                                     : "MAILER-DAEMON";
     buf_printf(&out, "%sFrom: ", prefix);
     if (*name) {
         bool quoted = strpbrk(name, "()<>[]:;@\\,.\"") != NULL;

@@ -27,6 +27,7 @@ static void message_free(struct cleanup **mp)
         return;
     queue_writer_free(&m->writer);
     VEC_FREE(&m->recipients);
+    VEC_FREE(&m->copies);
     hash_free(&m->seen, NULL);
     buf_fini(&m->header);
     buf_fini(&m->line);
@@ -85,7 +86,7 @@ static struct result commit(struct cleanup *m)
     struct queue_envelope e = {
         .sender = m->sender,
         .dsn_envid = b->dsn_envid,
-        .body_type = b->body_type,
+        .body_type = m->is_8bit ? "8BITMIME" : b->body_type,
         .context = b->context,
         .client_name = b->client_name,
         .client_addr = b->client_addr,
@@ -95,8 +96,8 @@ static struct result commit(struct cleanup *m)
         .sasl_method = b->sasl_method,
         .sasl_username = b->sasl_username,
         .sasl_sender = b->sasl_sender,
-        .content_filter = m->filter,
-        .redirect_to = m->redirect,
+        .content_filter = m->redirect && *m->redirect ? "" : m->filter, /* which REDIRECT overrides */
+        .redirect_to = "", /* done here: see cleanup_envelope.c */
         .origin = b->origin,
         .syslog_name = b->syslog_name,
         .dsn_ret = b->dsn_ret,

@@ -45,6 +45,29 @@ static bool lists(const char *list, const char *name)
     return false;
 }
 
+/* The characters of a list with C escapes: \0, \ooo, \xhh, \n ... Returns whether there are any. */
+static bool characters(const char *list, bool set[256])
+{
+    static const char names[] = "abfnrtv", values[] = "\a\b\f\n\r\t\v";
+    bool any = false;
+    for (const char *p = list; *p; any = true) {
+        unsigned c = (unsigned char)*p++;
+        const char *name;
+        if (c == '\\' && *p >= '0' && *p <= '7') {
+            c = 0;
+            for (unsigned n = 0; n < 3 && *p >= '0' && *p <= '7'; n++)
+                c = c * 8 + (unsigned)(*p++ - '0');
+        } else if (c == '\\' && *p && (name = strchr(names, *p)) != NULL) {
+            c = (unsigned char)values[name - names];
+            p++;
+        } else if (c == '\\' && *p) {
+            c = (unsigned char)*p++;
+        }
+        set[c & 255] = true;
+    }
+    return any;
+}
+
 static bool before_sandbox(struct buf *err)
 {
     struct cleanup_tables *t = &cleanup_tables;
@@ -54,6 +77,8 @@ static bool before_sandbox(struct buf *err)
     t->sender_canonical_classes = classes(p->sender_canonical_classes);
     t->recipient_canonical_classes = classes(p->recipient_canonical_classes);
     t->masquerade_classes = classes(p->masquerade_classes);
+    t->strips = characters(p->message_strip_characters, t->strip);
+    t->rejects = characters(p->message_reject_characters, t->reject);
     t->propagate_canonical = lists(p->propagate_unmatched_extensions, "canonical");
     t->propagate_virtual = lists(p->propagate_unmatched_extensions, "virtual");
     char *service = arena_printf(arena_new(), "private/%s", p->rewrite_service_name); /* for the life of the process */

@@ -116,8 +116,10 @@ void smtp_sent(struct smtp_delivery *s, const struct smtp_session *session, cons
                              .remote_mta = session->host,
                              .diagnostic = reply->text};
     /* Who passed NOTIFY on leaves the success report to the next host. */
-    if (!smtp_program.lmtp && rcpt->dsn_notify & DSN_NOTIFY_SUCCESS)
-        r.action = session->features & FEATURE_DSN ? "none" : "relayed";
+    if (rcpt->dsn_notify & DSN_NOTIFY_SUCCESS && session->features & FEATURE_DSN)
+        r.action = "none";
+    else if (rcpt->dsn_notify & DSN_NOTIFY_SUCCESS && !smtp_program.lmtp)
+        r.action = "relayed";
     report(s, place, &r);
 }
 

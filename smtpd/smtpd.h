@@ -30,7 +30,7 @@ struct smtpd_shared {
     bool tls_required;
     enum smtpd_bare_newline bare_newline;
     struct match_list *mynetworks, *bare_newline_exclusions, *limit_exceptions, *sasl_exceptions, *flush_domains;
-    struct match_list *forbidden_commands, *noop_commands;
+    struct match_list *forbidden_commands, *noop_commands, *xclient_hosts, *xforward_hosts;
     struct maps *command_filter, *sender_login, *local_recipients, *relay_recipients, *virtual_aliases;
     struct maps *virtual_mailboxes, *canonical, *recipient_canonical, *relocated, *discard_ehlo;
     struct check_list lists[STAGE_COUNT];
@@ -115,6 +115,13 @@ struct session {
     bool limited;                      /* subject to client limits */
     bool connected_to_anvil, unlisted_checked;
     bool sender_checked;
+    bool may_xclient, may_xforward;
+    const char *xclient_helo;
+    bool xclient_esmtp;
+    struct smtpd_forward { /* of XFORWARD; "" or NULL where nothing was said */
+        bool given;
+        const char *name, *addr, *port, *helo, *proto, *ident;
+    } forward;
 };
 
 /* A handler's answer: -1 counts as an error. */
@@ -156,6 +163,12 @@ static inline int64_t smtpd_deadline(void)
 
 /* ---- parts ---- */
 void smtpd_peer_lookup(struct session *s);
+/* Name and address as logs have them, from what is known of the client. */
+void smtpd_name_peer(struct session *s);
+/* The first words of a session, as the client restrictions have it. */
+void smtpd_greet(struct session *s);
+/* A name of the client's as headers may show it; lives as long as the session. */
+const char *smtpd_clean_name(struct session *s, const char *name);
 bool smtpd_tls_start(struct session *s);
 const char *smtpd_auth_mechanisms(struct session *s);
 /* One event of this kind; false when the client is over its limit (logged). */
@@ -164,6 +177,9 @@ bool smtpd_anvil_connect(struct session *s);
 void smtpd_anvil_disconnect(struct session *s);
 /* Ends the transaction, dropping a message under way. */
 void smtpd_mail_reset(struct session *s);
+/* The address in a word of a command; false (logged) when it is none. utf8: the domain may
+ * hold such characters. It lives until the next command. */
+bool smtpd_path(struct session *s, const char *word, bool empty_ok, bool utf8, const char **address);
 /* Opens cleanup for the message; false after a reply. */
 bool smtpd_message_open(struct session *s);
 /* A piece of content for cleanup. */

@@ -41,16 +41,16 @@ static bool read_chunk(struct session *s, uint64_t left, bool wanted)
 }
 
 /* Whether the chunk is wanted; if not, the reply that is due after it. */
-static const char *objection(struct session *s)
+static const char *objection(struct session *s, unsigned long long size, bool last)
 {
+    if (size == 0 && !last)
+        return "551 5.7.1 Null BDAT request";
+    if (s->bdat_failed)
+        return arena_printf(s->call, "551 5.0.0 Discarded %llu bytes after earlier error", size);
     if (s->rcpt_count == 0)
         return s->sender ? "554 5.5.1 Error: no valid recipients" : "503 5.5.1 Error: need RCPT command";
-    if (s->bdat_failed)
-        return "551 5.0.0 Discarded chunk after an error";
-    if (!s->bdat && check_run(s, STAGE_DATA, &smtpd_shared.lists[STAGE_DATA], NULL) == CHECK_REJECT) {
-        s->bdat_failed = true;
+    if (!s->bdat && check_run(s, STAGE_DATA, &smtpd_shared.lists[STAGE_DATA], NULL) == CHECK_REJECT)
         return arena_printf(s->call, "%d %s", s->verdict.code, s->verdict.text);
-    }
     return NULL;
 }
 
@@ -62,7 +62,7 @@ int smtpd_bdat(struct session *s, struct slice args)
         smtpd_reply(s, "521 5.5.4 Syntax: BDAT count [LAST]");
         return -1;
     }
-    const char *no = objection(s);
+    const char *no = objection(s, size, last);
     if (!no && !s->bdat) {
         s->bdat = true;
         s->data = ARENA_NEW(s->mail, struct smtp_data);
@@ -73,7 +73,8 @@ int smtpd_bdat(struct session *s, struct slice args)
     if (no) {
         smtpd_reply(s, "%s", no);
         if (last)
-            s->bdat_failed = false;
+            smtpd_mail_reset(s);
+        s->bdat_failed = !last;
         return -1;
     }
     if (!last) {

@@ -1,7 +1,7 @@
 /* smtpd_data.c - DATA: the content up to the line with the dot. */
 #include "smtpd/smtpd.h"
 
-static bool may_begin(struct session *s)
+static bool may_begin(struct session *s, struct slice args)
 {
     if (s->bdat)
         smtpd_reply(s, "503 5.5.1 Error: DATA after BDAT");
@@ -9,6 +9,8 @@ static bool may_begin(struct session *s)
         smtpd_reply(s, "503 5.5.1 Error: need RCPT command");
     else if (s->rcpt_count == 0)
         smtpd_reply(s, "554 5.5.1 Error: no valid recipients");
+    else if (args.n > 0)
+        smtpd_reply(s, "501 5.5.4 Syntax: DATA");
     else if (check_run(s, STAGE_DATA, &smtpd_shared.lists[STAGE_DATA], NULL) == CHECK_REJECT)
         smtpd_reply_verdict(s);
     else
@@ -35,11 +37,7 @@ static bool receive(struct session *s)
 int smtpd_data(struct session *s, struct slice args)
 {
     struct smtp_data data;
-    if (args.n > 0) {
-        smtpd_reply(s, "501 5.5.4 Syntax: DATA");
-        return -1;
-    }
-    if (!may_begin(s))
+    if (!may_begin(s, args))
         return -1;
     bool standard = s->forbid_bare && smtpd_shared.bare_newline >= BARE_NORMALIZE;
     smtp_data_init(&data, standard ? SMTP_DATA_STANDARD_EOD : SMTP_DATA_ANY_EOD, standard);

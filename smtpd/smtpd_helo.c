@@ -40,9 +40,9 @@ static void note_discards(struct session *s)
 }
 
 /* The name is shown in headers: what could be read as syntax there becomes '?'. */
-static const char *clean_name(struct session *s, struct slice args)
+const char *smtpd_clean_name(struct session *s, const char *text)
 {
-    char *name = arena_slice(s->arena, args);
+    char *name = arena_strdup(s->arena, text);
     for (char *p = name; *p; p++) {
         if ((unsigned char)*p < ' ' || *p == 0x7f || strchr(" <>()\\\";@", *p))
             *p = '?';
@@ -62,8 +62,8 @@ static int greet(struct session *s, struct slice args, const char *verb)
     }
     if (s->sender)
         smtpd_mail_reset(s);
-    s->helo = clean_name(s, args);
-    s->esmtp = *verb == 'E';
+    s->helo = smtpd_clean_name(s, smtp_command_words(s->call, args));
+    s->esmtp = s->esmtp || *verb == 'E'; /* HELO after EHLO takes nothing back */
     s->proto = s->esmtp ? "ESMTP" : "SMTP";
     note_discards(s);
     if (!smtpd_params.smtpd_delay_reject &&
@@ -107,6 +107,10 @@ static size_t announce(struct session *s, const char **line)
         if (smtpd_params.broken_sasl_auth_clients)
             line[n++] = arena_printf(s->call, "AUTH=%s", mechanisms);
     }
+    if (s->may_xclient)
+        line[n++] = "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT";
+    if (s->may_xforward)
+        line[n++] = "XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT";
     if (!(off & EHLO_ENHANCED))
         line[n++] = "ENHANCEDSTATUSCODES";
     if (!(off & EHLO_8BITMIME))

@@ -1,9 +1,10 @@
 /* smtpd_mail.c - MAIL FROM: begins a transaction (RFC 5321 section 4.1.1.2). */
+#include "lib/syntax/address.h"
 #include "smtpd/smtpd.h"
 
 #include <sys/statvfs.h>
 
-enum { ADDRESS_MAX = 1100, SPACE_SECONDS = 1 };
+enum { SPACE_SECONDS = 1 };
 
 static uint64_t free_space(void)
 {
@@ -24,6 +25,42 @@ bool smtpd_space_left(uint64_t size)
     return free_space() >= keep + size;
 }
 
+/* Letters, digits and labels: such a domain needs no resolver to be one. */
+static bool is_plain_domain(const char *domain)
+{
+    return hostname_valid(domain) && domain[strspn(domain, "0123456789.")];
+}
+
+static bool is_ascii(const char *text)
+{
+    while (*text && (unsigned char)*text < 0x80)
+        text++;
+    return *text == 0;
+}
+
+static bool refuse_path(struct session *s, const char *word)
+{
+    log_warn("Illegal address syntax from %s in %s command: %s", s->namaddr, s->where, word);
+    return false;
+}
+
+bool smtpd_path(struct session *s, const char *word, bool empty_ok, bool utf8, const char **address)
+{
+    struct msg_resolved r = {0};
+    if (smtp_command_path(s->call, word, smtpd_params.strict_rfc821_envelopes, empty_ok, address) &&
+        (**address != '-' || daemon_env->common.allow_min_user)) {
+        const char *domain = address_domain(*address);
+        if (domain && !utf8 && !is_ascii(domain))
+            return refuse_path(s, word);
+        if (!**address || (domain ? is_plain_domain(domain) && strchr(*address, '@') == domain - 1
+                                  : !strpbrk(*address, "@%!")))
+            return true;
+        if (!check_resolve(s, *address, &r) || !(r.flags & RESOLVE_ERROR))
+            return true;
+    }
+    return refuse_path(s, word);
+}
+
 void smtpd_mail_reset(struct session *s)
 {
     cleanup_abort(&s->cleanup);
@@ -37,11 +74,14 @@ void smtpd_mail_reset(struct session *s)
     arena_reset(s->mail);
 }
 
-static int refuse_param(struct session *s, enum smtp_param_status st, struct slice offending)
+static int refuse_param(struct session *s, enum smtp_param_status st, const char *offending)
 {
     switch (st) {
     case SMTP_PARAM_BAD_SIZE:
         smtpd_reply(s, "501 5.5.4 Bad message size syntax");
+        break;
+    case SMTP_PARAM_HUGE_SIZE:
+        smtpd_reply(s, "552 5.3.4 Message size exceeds file system imposed limit");
         break;
     case SMTP_PARAM_BAD_RET:
         smtpd_reply(s, "501 5.5.4 Bad RET parameter syntax");
@@ -53,7 +93,7 @@ static int refuse_param(struct session *s, enum smtp_param_status st, struct sli
         smtpd_reply(s, "501 5.5.4 Bad AUTH parameter syntax");
         break;
     default:
-        smtpd_reply(s, "555 5.5.4 Unsupported option: %.*s", SLICE_ARG(offending));
+        smtpd_reply(s, "555 5.5.4 Unsupported option: %s", offending);
     }
     return -1;
 }
@@ -101,30 +141,46 @@ static bool allowed(struct session *s)
     return false;
 }
 
+/* What a path may hold depends on a parameter that comes after it. */
+static bool wants_utf8(struct session *s, struct slice params)
+{
+    const char *word;
+    while (daemon_env->common.smtputf8_enable && smtp_command_word(s->call, &params, &word, NULL)) {
+        if (str_eq_fold(word, "SMTPUTF8"))
+            return true;
+    }
+    return false;
+}
+
+/* "FROM:<path>"; *args is left with the parameters. */
+static bool parse(struct session *s, struct slice *args, const char **address)
+{
+    const char *word;
+    bool broken;
+    if (!smtp_command_word(s->call, args, &word, NULL) || !str_eq_fold(word, "from:") ||
+        !smtp_command_word(s->call, args, &word, &broken)) {
+        smtpd_reply(s, "501 5.5.4 Syntax: MAIL FROM:<address>");
+        return false;
+    }
+    if (broken || !smtpd_path(s, word, true, wants_utf8(s, *args), address)) {
+        smtpd_reply(s, "501 5.1.7 Bad sender address syntax");
+        return false;
+    }
+    return true;
+}
+
 int smtpd_mail(struct session *s, struct slice args)
 {
-    struct slice params, offending;
-    BUF_AUTO address = BUF(ADDRESS_MAX);
-    if (!may_begin(s))
+    const char *address, *offending;
+    if (!may_begin(s) || !parse(s, &args, &address))
         return -1;
-    switch (smtp_command_path(args, SLICE("FROM:"), smtpd_params.strict_rfc821_envelopes, &address, &params)) {
-    case SMTP_PATH_NO_KEYWORD:
-        smtpd_reply(s, "501 5.5.4 Syntax: MAIL FROM:<address>");
-        return -1;
-    case SMTP_PATH_BAD:
-        log_warn("Illegal address syntax from %s in MAIL command: %.*s", s->namaddr, SLICE_ARG(args));
-        smtpd_reply(s, "501 5.1.7 Bad sender address syntax");
-        return -1;
-    case SMTP_PATH_OK:
-        break;
-    }
     smtpd_mail_reset(s);
-    enum smtp_param_status st = smtp_command_mail_params(params, s->mail, &s->params, &offending);
+    enum smtp_param_status st = smtp_command_mail_params(args, s->mail, &s->params, &offending);
     if (st != SMTP_PARAM_OK)
         return refuse_param(s, st, offending);
     if (!fits(s, s->params.size))
         return -1;
-    s->sender = arena_strdup(s->mail, buf_cstr(&address));
+    s->sender = arena_strdup(s->mail, address);
     if (s->params.auth && strcmp(s->params.auth, "<>") != 0 && s->sasl_username)
         s->sasl_sender = s->params.auth;
     if (!allowed(s)) {

@@ -45,7 +45,7 @@ static const char *received(struct session *s)
         if (*p == '%')
             *p = '?';
     }
-    buf_printf(&b, " with %s id %%Q%%F; ", protocol(s));
+    buf_printf(&b, " with %s id %%Q%%F", protocol(s));
     put_date(&b);
     return arena_strdup(s->call, buf_cstr(&b));
 }
@@ -82,6 +82,11 @@ static bool is_local_client(struct session *s)
 static void log_client(struct session *s)
 {
     BUF_AUTO b = BUF(2000);
+    if (s->forward.given && s->forward.ident && *s->forward.ident)
+        buf_printf(&b, ", orig_queue_id=%s", s->forward.ident);
+    if (s->forward.given)
+        buf_printf(&b, ", orig_client=%s[%s]", s->forward.name ? s->forward.name : "unknown",
+                   s->forward.addr ? s->forward.addr : "unknown");
     if (s->sasl_method)
         buf_printf(&b, ", sasl_method=%s", s->sasl_method);
     if (s->sasl_username)
@@ -89,6 +94,12 @@ static void log_client(struct session *s)
     if (s->sasl_sender)
         buf_printf(&b, ", sasl_sender=%s", s->sasl_sender);
     log_info("%s: client=%s%s", s->queue_id, s->namaddr, buf_cstr(&b));
+}
+
+/* Once XFORWARD was used, only what it said counts. */
+static const char *seen_as(const struct session *s, const char *forwarded, const char *own)
+{
+    return s->forward.given ? (forwarded ? forwarded : "") : own;
 }
 
 bool smtpd_message_open(struct session *s)
@@ -105,11 +116,11 @@ bool smtpd_message_open(struct session *s)
         .dsn_ret = s->params.ret,
         .body_type = s->params.body ? s->params.body : "",
         .context = local ? "local" : "remote",
-        .client_name = s->client_name,
-        .client_addr = s->client_addr,
-        .client_port = s->client_port,
-        .client_proto = s->proto,
-        .client_helo = s->helo ? s->helo : "",
+        .client_name = seen_as(s, s->forward.name, s->client_name),
+        .client_addr = seen_as(s, s->forward.addr, s->client_addr),
+        .client_port = seen_as(s, s->forward.port, s->client_port),
+        .client_proto = seen_as(s, s->forward.proto, s->proto),
+        .client_helo = seen_as(s, s->forward.helo, s->helo ? s->helo : ""),
         .sasl_method = s->sasl_method ? s->sasl_method : "",
         .sasl_username = s->sasl_username ? s->sasl_username : "",
         .sasl_sender = s->sasl_sender ? s->sasl_sender : "",
@@ -130,12 +141,17 @@ bool smtpd_message_open(struct session *s)
     }
     s->queue_id = arena_strdup(s->mail, cleanup_queue_id(s->cleanup));
     log_client(s);
+    return true;
+}
+
+/* Copies that access tables ask for; they come last, so that no header tells of them. */
+static void add_copies(struct session *s)
+{
     for (size_t i = 0; i < s->effects.n_bcc; i++) {
         struct msg_cleanup_recipient bcc = {
             .address = s->effects.bcc[i], .orig_address = "", .dsn_orcpt = "", .dsn_notify = DSN_NOTIFY_NEVER};
         cleanup_recipient(s->cleanup, &bcc);
     }
-    return true;
 }
 
 void smtpd_message_emit(void *ctx, const char *p, size_t n)
@@ -186,6 +202,7 @@ static int commit(struct session *s)
 {
     struct msg_cleanup_done done = {0};
     unsigned long long size = s->data->size;
+    add_copies(s);
     cleanup_finish(&s->cleanup, s->call, &done, deadline_in(COMMIT_SECONDS));
     if (done.outcome != OUTCOME_OK) {
         int code = done.code ? (int)done.code : done.outcome == OUTCOME_NEVER ? 554 : 451;

@@ -2,7 +2,7 @@
 #include "lib/syntax/address.h"
 #include "smtpd/smtpd.h"
 
-enum { ADDRESS_MAX = 1100, QMGR_SECONDS = 10 };
+enum { QMGR_SECONDS = 10 };
 
 int smtpd_rset(struct session *s, struct slice args)
 {
@@ -41,7 +41,7 @@ static bool verify(struct session *s)
 
 int smtpd_vrfy(struct session *s, struct slice args)
 {
-    BUF_AUTO address = BUF(ADDRESS_MAX);
+    const char *address;
     int result = -1;
     if (smtpd_params.disable_vrfy_command) {
         smtpd_reply(s, "502 5.5.1 VRFY command is disabled");
@@ -51,13 +51,13 @@ int smtpd_vrfy(struct session *s, struct slice args)
         smtpd_reply(s, "501 5.5.4 Syntax: VRFY address");
         return -1;
     }
-    if (!smtp_command_address(args, smtpd_params.strict_rfc821_envelopes, &address) || address.len == 0) {
+    if (!smtpd_path(s, smtp_command_words(s->call, args), false, false, &address)) {
         smtpd_reply(s, "501 5.1.3 Bad recipient address syntax");
         return -1;
     }
-    s->recipient = arena_strdup(s->call, buf_cstr(&address));
+    s->recipient = address;
     if (verify(s)) {
-        smtpd_reply(s, "252 2.0.0 %.*s", SLICE_ARG(args));
+        smtpd_reply(s, "252 2.0.0 %s", smtp_command_words(s->call, args));
         result = 0;
     } else {
         smtpd_reply_verdict(s);
@@ -102,6 +102,10 @@ int smtpd_etrn(struct session *s, struct slice args)
     }
     if (s->sender) {
         smtpd_reply(s, "503 Error: MAIL transaction in progress");
+        return -1;
+    }
+    if (strcspn(arena_slice(s->call, args), " \t") < args.n || args.n == 0) {
+        smtpd_reply(s, "500 Syntax: ETRN domain");
         return -1;
     }
     bool mark = args.n > 0 && (*args.p == '@' || *args.p == '#');

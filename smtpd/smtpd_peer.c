@@ -54,6 +54,11 @@ void smtpd_peer_lookup(struct session *s)
     s->name_status = s->reverse_status = PEER_UNKNOWN;
     if (smtpd_params.smtpd_peername_lookup && s->peer->sa_family != AF_UNIX)
         look_up(s);
+    smtpd_name_peer(s);
+}
+
+void smtpd_name_peer(struct session *s)
+{
     s->namaddr = arena_printf(s->arena, "%s[%s]%s%s", s->client_name, s->client_addr,
                               smtpd_params.smtpd_client_port_logging ? ":" : "",
                               smtpd_params.smtpd_client_port_logging ? s->client_port : "");

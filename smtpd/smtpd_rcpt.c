@@ -1,8 +1,6 @@
 /* smtpd_rcpt.c - RCPT TO: one recipient through all restrictions (RFC 5321 section 4.1.1.3). */
 #include "smtpd/smtpd.h"
 
-enum { ADDRESS_MAX = 1100 };
-
 static bool run(struct session *s, enum check_stage stage)
 {
     return check_run(s, stage, &smtpd_shared.lists[stage], NULL) != CHECK_REJECT;
@@ -66,28 +64,34 @@ static bool may_add(struct session *s)
     return true;
 }
 
+/* Without ORCPT the original recipient is the path as it came, brackets aside. */
+static void note_original(struct session *s, const char *word, struct smtp_rcpt_params *out)
+{
+    size_t n = strlen(word);
+    bool angle = *word == '<' && word[n - 1] == '>';
+    while (n > 2 && strchr(" \t", word[n - 1 - angle]))
+        n--;
+    if (!out->orcpt)
+        out->orcpt = arena_printf(s->mail, "rfc822;%.*s", (int)(n - 2 * angle), word + angle);
+}
+
 static bool parse(struct session *s, struct slice args, struct smtp_rcpt_params *out)
 {
-    struct slice params, offending;
-    BUF_AUTO address = BUF(ADDRESS_MAX);
-    switch (smtp_command_path(args, SLICE("TO:"), smtpd_params.strict_rfc821_envelopes, &address, &params)) {
-    case SMTP_PATH_NO_KEYWORD:
+    const char *word, *address, *offending;
+    bool broken;
+    if (!smtp_command_word(s->mail, &args, &word, NULL) || !str_eq_fold(word, "to:") ||
+        !smtp_command_word(s->mail, &args, &word, &broken)) {
         smtpd_reply(s, "501 5.5.4 Syntax: RCPT TO:<address>");
         return false;
-    case SMTP_PATH_BAD:
-        log_warn("Illegal address syntax from %s in RCPT command: %.*s", s->namaddr, SLICE_ARG(args));
-        smtpd_reply(s, "501 5.1.3 Bad recipient address syntax");
-        return false;
-    case SMTP_PATH_OK:
-        break;
     }
-    s->recipient = arena_strdup(s->mail, address.len ? buf_cstr(&address) : "");
-    if (*s->recipient == 0) {
+    if (broken || !smtpd_path(s, word, false, s->params.smtputf8, &address)) {
         smtpd_reply(s, "501 5.1.3 Bad recipient address syntax");
         return false;
     }
-    switch (smtp_command_rcpt_params(params, s->mail, out, &offending)) {
+    s->recipient = arena_strdup(s->mail, address);
+    switch (smtp_command_rcpt_params(args, s->mail, out, &offending)) {
     case SMTP_PARAM_OK:
+        note_original(s, word, out);
         return true;
     case SMTP_PARAM_BAD_NOTIFY:
         smtpd_reply(s, "501 5.5.4 Error: Bad NOTIFY parameter syntax");
@@ -96,7 +100,7 @@ static bool parse(struct session *s, struct slice args, struct smtp_rcpt_params 
         smtpd_reply(s, "501 5.5.4 Error: Bad ORCPT parameter syntax");
         return false;
     default:
-        smtpd_reply(s, "555 5.5.4 Unsupported option: %.*s", SLICE_ARG(offending));
+        smtpd_reply(s, "555 5.5.4 Unsupported option: %s", offending);
         return false;
     }
 }

@@ -93,10 +93,8 @@ static bool tls_missing(const struct session *s)
 /* Commands that are none of ours. */
 static int unknown(struct session *s, struct slice verb, struct slice line)
 {
-    const char *name = arena_slice(s->call, verb);
     s->where = "UNKNOWN";
-    if (match_list_string(smtpd_shared.forbidden_commands, name) == MAP_FOUND || verb.p[verb.n - 1] == ':' ||
-        !(ascii_lower(*verb.p) >= 'a' && ascii_lower(*verb.p) <= 'z')) {
+    if (slice_find(verb, ':') > 0 || match_list_string(smtpd_shared.forbidden_commands, verb.p) == MAP_FOUND) {
         char text[201];
         log_warn("non-SMTP command from %s: %s", s->namaddr, log_quote(text, sizeof text, line.p, line.n));
         smtpd_reply(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
@@ -127,20 +125,23 @@ static int dispatch(struct session *s, const struct smtpd_command *c, struct sli
 
 static void run_line(struct session *s, struct slice line)
 {
-    struct slice verb, args;
-    line = filter_line(s, line);
-    smtp_command_split(line, &verb, &args);
-    if (verb.n == 0 || memchr(line.p, 0, line.n)) {
-        s->where = "UNKNOWN";
-        smtpd_reply(s, "500 5.5.2 Error: bad syntax");
-        s->errors++;
-        return;
-    }
+    const char *word, *nul;
     if (daemon_env->common.smtputf8_enable && !utf8_ok(line)) {
         smtpd_reply(s, "500 5.5.2 Error: bad UTF-8 syntax");
         s->errors++;
         return;
     }
+    if ((nul = memchr(line.p, 0, line.n)) != NULL)
+        line.n = (size_t)(nul - line.p);
+    line = filter_line(s, line);
+    struct slice args = line;
+    if (!smtp_command_word(s->call, &args, &word, NULL)) {
+        smtpd_reply(s, "500 5.5.2 Error: bad syntax");
+        s->errors++;
+        return;
+    }
+    struct slice verb = slice_of(word);
+    args = slice_trim(args);
     const struct smtpd_command *c = find(verb);
     if (!c->name && match_list_string(smtpd_shared.noop_commands, arena_slice(s->call, verb)) == MAP_FOUND)
         c = find(SLICE("noop"));
@@ -190,7 +191,7 @@ static void command_loop(struct session *s)
     }
 }
 
-static void greet(struct session *s)
+void smtpd_greet(struct session *s)
 {
     const char *banner = smtpd_params.smtpd_banner;
     if (!smtpd_params.smtpd_delay_reject &&
@@ -230,8 +231,10 @@ static void serve(struct session *s)
     s->proto = "SMTP";
     s->forbid_bare = smtpd_shared.bare_newline != BARE_NO &&
                      match_list_host(smtpd_shared.bare_newline_exclusions, s->client_name, s->peer) != MAP_FOUND;
+    s->may_xclient = match_list_host(smtpd_shared.xclient_hosts, s->client_name, s->peer) == MAP_FOUND;
+    s->may_xforward = match_list_host(smtpd_shared.xforward_hosts, s->client_name, s->peer) == MAP_FOUND;
     if (smtpd_anvil_connect(s) && (!smtpd_params.smtpd_tls_wrappermode || smtpd_tls_start(s))) {
-        greet(s);
+        smtpd_greet(s);
         command_loop(s);
     }
     smtpd_mail_reset(s);

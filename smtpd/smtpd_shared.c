@@ -22,6 +22,9 @@ static bool open_lists(struct buf *err)
         {&smtpd_shared.flush_domains, "fast_flush_domains", smtpd_params.fast_flush_domains,
          strstr(daemon_env->common.parent_domain_matches_subdomains, "fast_flush_domains") != NULL},
         {&smtpd_shared.forbidden_commands, "smtpd_forbidden_commands", smtpd_params.smtpd_forbidden_commands, false},
+        {&smtpd_shared.xclient_hosts, "smtpd_authorized_xclient_hosts", smtpd_params.smtpd_authorized_xclient_hosts, false},
+        {&smtpd_shared.xforward_hosts, "smtpd_authorized_xforward_hosts", smtpd_params.smtpd_authorized_xforward_hosts,
+         false},
         {&smtpd_shared.noop_commands, "smtpd_noop_commands", smtpd_params.smtpd_noop_commands, false},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {

@@ -54,16 +54,16 @@ int smtpd_starttls(struct session *s, struct slice args)
         smtpd_reply(s, "501 5.5.4 Syntax: STARTTLS");
         return -1;
     }
-    if (s->sender) {
-        smtpd_reply(s, "503 5.5.1 Error: MAIL transaction in progress");
-        return -1;
-    }
     if (!smtpd_shared.tls) {
         smtpd_reply(s, "502 5.5.1 Error: command not implemented");
         return -1;
     }
     if (stream_tls(s->stream)) {
         smtpd_reply(s, "554 5.5.1 Error: TLS already active");
+        return -1;
+    }
+    if (s->sender) {
+        smtpd_reply(s, "503 5.5.1 Error: MAIL transaction in progress");
         return -1;
     }
     smtpd_reply(s, "220 2.0.0 Ready to start TLS");

@@ -55,7 +55,7 @@ static bool strip_tail(struct resolution *r, char *address)
     size_t n = strlen(address);
     if (n > 1 && address[n - 1] == '.' && address[n - 2] != '.' && address[n - 2] != '@')
         address[--n] = '\0';
-    if (n == 0 || address[n - 1] != '@' || r->rules->null_domain)
+    if (n == 0 || address[n - 1] != '@' || !r->rules->null_domain)
         return false;
     address[n - 1] = '\0';
     return true;

@@ -157,7 +157,10 @@ static void routing_characters(void **state)
     check("", "u@else.test@my.test", "smtp|else.test|u@else.test|30");
     check("", "u%box.test%my.test@my.test", "virtual|box.test|u@box.test|24");
     check("", "u%x@else.test", "smtp|else.test|u%x@else.test|30");
+    check("", "u@my.test@", "smtp||u@my.test@|70");
+    the_rules.null_domain = true;
     check("", "u@my.test@", "local|mx.my.test|u@my.test|1");
+    the_rules.null_domain = false;
     check("", "u@my.test.", "local|mx.my.test|u@my.test|1");
     the_rules.dequote = false;
     check("", "u@else.test@my.test", "local|mx.my.test|u@else.test@my.test|1");

@@ -4,7 +4,7 @@
 #include "lib/ipc/schema.h"
 
 /* Lengths: an address, a host name, a status text, a line of the message. */
-#define IPC_ADDR 1100
+#define IPC_ADDR 2600
 #define IPC_HOST 300
 #define IPC_TEXT 4096
 

@@ -282,6 +282,26 @@ bool hostname_is_fqdn(const char *name)
     return hostname_valid(name) && strchr(name, '.') != NULL;
 }
 
+/* Four numbers up to 255, zeros before them allowed. */
+static bool is_ipv4(const char *text)
+{
+    unsigned fields = 0, value = 0, digits = 0, first = 0;
+    for (;; text++) {
+        if (*text >= '0' && *text <= '9') {
+            value = value * 10 + (unsigned)(*text - '0');
+            if (++digits > 3 || value > 255)
+                return false;
+            continue;
+        }
+        if (digits == 0 || (*text != '.' && *text != 0) || ++fields > 4)
+            return false;
+        first = fields == 1 ? value : first;
+        if (*text == 0)
+            return fields == 4 && first > 0;
+        value = digits = 0;
+    }
+}
+
 bool address_literal_valid(const char *literal)
 {
     char text[INET6_ADDRSTRLEN + 1];
@@ -299,5 +319,5 @@ bool address_literal_valid(const char *literal)
         return false;
     memcpy(text, in.p, in.n);
     text[in.n] = 0;
-    return inet_pton(family, text, bytes) == 1;
+    return family == AF_INET ? is_ipv4(text) : inet_pton(family, text, bytes) == 1;
 }

@@ -1,10 +1,10 @@
 /* smtp_command.c - see smtp_command.h. All input is a stranger's. */
 #include "lib/syntax/smtp_command.h"
 
-#include "lib/syntax/address.h"
+#include "lib/syntax/address_tree.h"
 
 #define BLANKS " \t\r\n"
-enum { ADDRESS_MAX = 1000 };
+enum { ADDRESS_MAX = 2500 };
 
 bool smtp_command_line(struct slice in, struct slice *line, size_t *used, bool *bare_lf)
 {
@@ -20,121 +20,135 @@ bool smtp_command_line(struct slice in, struct slice *line, size_t *used, bool *
     return true;
 }
 
-void smtp_command_split(struct slice line, struct slice *verb, struct slice *rest)
+static bool is_blank(char c)
 {
-    *rest = slice_trim(line);
-    if (!slice_token(rest, BLANKS, verb))
-        *verb = slice_make("", 0);
-    *rest = slice_trim(*rest);
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* The part after the last '@' must be able to be a host; source routes and further '@' are routing's business. */
-static bool domain_ok(const char *address)
+/* Behind the character that closes what in.p[i] opened: a quote, or a '<', in which there may be both again. */
+static size_t skip_enclosed(struct slice in, size_t i, bool *broken)
 {
-    const char *domain = address_domain(address);
-    if (!domain)
-        return true;
-    if (*domain == '[')
-        return address_literal_valid(domain);
-    /* Names longer than DNS allows, or odd ones, are told from broken ones: only empty labels at the ends are refused
-     * here, and reject_non_fqdn_* does the rest. */
-    size_t n = strlen(domain);
-    return n > 0 && domain[0] != '.' && domain[0] != '-' && !strstr(domain, "..");
-}
-
-/* "(text)" directly after the path. */
-static bool skip_comment(struct slice *rest)
-{
-    unsigned depth = 0;
-    for (size_t i = 0; i < rest->n; i++) {
-        char c = rest->p[i];
+    unsigned depth = in.p[i] == '<';
+    bool quoted = !depth;
+    for (i++; i < in.n; i++) {
+        char c = in.p[i];
         if (c == '\\')
             i++;
-        else if (c == '(')
+        else if (c == '"')
+            quoted = !quoted;
+        else if (c == '<' && !quoted)
             depth++;
-        else if (c == ')' && --depth == 0) {
-            *rest = slice_make(rest->p + i + 1, rest->n - i - 1);
-            return true;
-        }
+        else if (c == '>' && !quoted)
+            depth--;
+        if (!quoted && depth == 0)
+            return i + 1;
     }
-    return false;
+    *broken = true;
+    return in.n;
 }
 
-/* "<...>" without quoting, blanks or list syntax, whatever else it holds: other servers' users have such addresses. */
-static bool lenient_path(struct slice text, struct buf *address, struct slice *rest)
+bool smtp_command_word(struct arena *a, struct slice *rest, const char **word, bool *broken)
 {
-    ptrdiff_t end = slice_find(text, '>');
-    if (end < 2 || text.p[0] != '<')
-        return false;
-    for (ptrdiff_t i = 1; i < end; i++) {
-        if (text.p[i] == 0 || strchr(" \t\"(),;<\\", text.p[i]))
+    struct slice in = *rest;
+    bool open = false;
+    size_t i = 0;
+    while (i < in.n && is_blank(in.p[i]))
+        i++;
+    size_t start = i;
+    while (i < in.n && !is_blank(in.p[i])) {
+        char c = in.p[i];
+        if (c == '<' || c == '"') {
+            i = skip_enclosed(in, i, &open);
+            continue;
+        }
+        i += c == '\\' && i + 1 < in.n ? 2 : 1;
+        struct slice so_far = slice_make(in.p + start, i - start);
+        if (c == ':' && (slice_eq_fold(so_far, SLICE("from:")) || slice_eq_fold(so_far, SLICE("to:"))))
+            break;
+    }
+    *word = arena_strndup(a, in.p + start, i - start);
+    *rest = slice_make(in.p + i, in.n - i);
+    if (broken)
+        *broken = open;
+    return i > start;
+}
+
+const char *smtp_command_words(struct arena *a, struct slice rest)
+{
+    BUF_AUTO out = BUF(BUF_MAX_DEFAULT);
+    const char *word;
+    while (smtp_command_word(a, &rest, &word, NULL))
+        buf_printf(&out, "%s%s", out.len ? " " : "", word);
+    return arena_strdup(a, buf_cstr(&out));
+}
+
+/* "user@host" in plain characters needs no closer look. */
+static bool is_plain(struct slice t)
+{
+    unsigned ats = 0;
+    for (size_t i = 0; i < t.n; i++) {
+        char c = t.p[i], l = ascii_lower(c);
+        ats += c == '@';
+        if (!(l >= 'a' && l <= 'z') && !(c >= '0' && c <= '9') && !(c && strchr("@.-+_=", c)))
             return false;
     }
-    buf_reset(address);
-    buf_append(address, text.p + 1, (size_t)end - 1);
-    *rest = slice_make(text.p + end + 1, text.n - (size_t)end - 1);
-    return true;
+    return t.n > 0 && ats <= 1;
 }
 
-static bool parse_path(struct slice text, bool strict, struct buf *address, struct slice *rest)
+/* "@a,@b:user@c": the way is ours to find. */
+static struct slice without_route(struct slice text)
 {
-    buf_reset(address);
-    if (!address_parse_path(text, strict, address, rest) && (strict || !lenient_path(text, address, rest)))
-        return false;
-    if (address->overflow || address->len > ADDRESS_MAX)
-        return false;
-    if (!strict && rest->n > 0 && rest->p[0] == '(' && !skip_comment(rest))
-        return false;
-    if (rest->n > 0 && rest->p[0] != ' ' && rest->p[0] != '\t')
-        return false;
-    return memchr(buf_cstr(address), 0, address->len) == NULL && domain_ok(buf_cstr(address));
+    bool literal = false;
+    for (size_t i = 0; text.n && text.p[0] == '@' && i < text.n; i++) {
+        if (text.p[i] == '[' || text.p[i] == ']')
+            literal = text.p[i] == '[';
+        else if (text.p[i] == ':' && !literal)
+            return slice_make(text.p + i + 1, text.n - i - 1);
+    }
+    return text;
 }
 
-enum smtp_path_status smtp_command_path(struct slice rest, struct slice keyword, bool strict, struct buf *address,
-                                        struct slice *params)
+bool smtp_command_path(struct arena *a, const char *word, bool strict, bool empty_ok, const char **address)
 {
-    if (!slice_starts_fold(rest, keyword))
-        return SMTP_PATH_NO_KEYWORD;
-    struct slice text = slice_make(rest.p + keyword.n, rest.n - keyword.n);
-    if (!strict)
-        text = slice_trim(text);
-    if (text.n == 0)
-        return SMTP_PATH_NO_KEYWORD;
-    return parse_path(text, strict, address, params) ? SMTP_PATH_OK : SMTP_PATH_BAD;
-}
-
-bool smtp_command_address(struct slice text, bool strict, struct buf *address)
-{
-    struct slice rest;
-    text = slice_trim(text);
-    if (text.n == 0)
+    struct slice text = slice_of(word);
+    if (text.n >= 2 && text.p[0] == '<' && text.p[text.n - 1] == '>')
+        text = slice_make(text.p + 1, text.n - 2);
+    text = without_route(text);
+    if (strict && *word != '<')
         return false;
-    return parse_path(text, strict && text.p[0] == '<', address, &rest) && slice_trim(rest).n == 0;
+    if (is_plain(text)) {
+        *address = arena_slice(a, text);
+        return text.n <= ADDRESS_MAX && !(strict && *text.p == '@');
+    }
+    struct address_tree tree = address_tree_parse(a, text, 0);
+    struct address_node *one = address_tree_next(&tree, NULL);
+    if ((!one && !empty_ok) || (one && address_tree_next(&tree, one)) || (strict && address_tree_has_more(&tree)))
+        return false;
+    *address = one ? address_tree_internal(&tree, one) : "";
+    return (**address || empty_ok) && strlen(*address) <= ADDRESS_MAX && !(strict && **address == '@');
 }
 
 static int hex_value(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* RFC 3461 section 4. NULL when malformed, or when it would hold control characters (they would reach logs and queue
- * files). */
+/* RFC 3461 section 4, as tolerantly as Postfix reads it. NULL when malformed. */
 static const char *decode_xtext(struct slice in, struct arena *a)
 {
     char *out = arena_alloc(a, in.n + 1);
     size_t n = 0;
     for (size_t i = 0; i < in.n; i++) {
         int c = (unsigned char)in.p[i];
-        if (c <= ' ' || c >= 0x7f || c == '=')
-            return NULL;
         if (c == '+') {
             if (i + 2 >= in.n || hex_value(in.p[i + 1]) < 0 || hex_value(in.p[i + 2]) < 0)
                 return NULL;
             c = hex_value(in.p[i + 1]) * 16 + hex_value(in.p[i + 2]);
             i += 2;
-            if (c < ' ' || c == 0x7f)
+            if (c == 0)
                 return NULL;
         }
         out[n++] = (char)c;
@@ -160,6 +174,13 @@ static enum smtp_param_status parse_ret(struct slice value, struct smtp_mail_par
     return SMTP_PARAM_OK;
 }
 
+static bool is_printable(const char *text)
+{
+    while (*text >= ' ' && *text < 0x7f)
+        text++;
+    return *text == 0;
+}
+
 static enum smtp_param_status parse_mail_param(struct slice p, struct arena *a, struct smtp_mail_params *out)
 {
     unsigned long long size;
@@ -172,32 +193,37 @@ static enum smtp_param_status parse_mail_param(struct slice p, struct arena *a, 
         return SMTP_PARAM_OK;
     }
     if (slice_starts_fold(p, SLICE("SIZE="))) {
-        if (!slice_to_u64(value_after(p, 5), INT64_MAX, &size))
+        struct slice value = value_after(p, 5);
+        if (value.n == 0 || strspn(value.p, "0123456789") < value.n)
             return SMTP_PARAM_BAD_SIZE;
+        if (!slice_to_u64(value, INT64_MAX, &size))
+            return SMTP_PARAM_HUGE_SIZE;
         out->size = size;
         return SMTP_PARAM_OK;
     }
     if (slice_starts_fold(p, SLICE("RET=")))
         return parse_ret(value_after(p, 4), out);
     if (slice_starts_fold(p, SLICE("ENVID="))) {
-        if (out->envid || p.n == 6 || p.n > 6 + 200)
+        if (out->envid || p.n == 6)
             return SMTP_PARAM_BAD_ENVID;
         out->envid = decode_xtext(value_after(p, 6), a);
-        return out->envid ? SMTP_PARAM_OK : SMTP_PARAM_BAD_ENVID;
+        return out->envid && is_printable(out->envid) ? SMTP_PARAM_OK : SMTP_PARAM_BAD_ENVID;
     }
     if (slice_starts_fold(p, SLICE("AUTH="))) {
-        out->auth = decode_xtext(value_after(p, 5), a);
-        return out->auth && *out->auth ? SMTP_PARAM_OK : SMTP_PARAM_BAD_AUTH;
+        if (out->auth)
+            return SMTP_PARAM_BAD_AUTH;
+        out->auth = arena_slice(a, value_after(p, 5));
+        return SMTP_PARAM_OK;
     }
     return SMTP_PARAM_UNSUPPORTED;
 }
 
 enum smtp_param_status smtp_command_mail_params(struct slice params, struct arena *a, struct smtp_mail_params *out,
-                                                struct slice *offending)
+                                                const char **offending)
 {
     *out = (struct smtp_mail_params){0};
-    while (slice_token(&params, BLANKS, offending)) {
-        enum smtp_param_status st = parse_mail_param(*offending, a, out);
+    while (smtp_command_word(a, &params, offending, NULL)) {
+        enum smtp_param_status st = parse_mail_param(slice_of(*offending), a, out);
         if (st != SMTP_PARAM_OK)
             return st;
     }
@@ -234,14 +260,9 @@ static enum smtp_param_status parse_notify(struct slice value, struct smtp_rcpt_
 static enum smtp_param_status parse_orcpt(struct slice value, struct arena *a, struct smtp_rcpt_params *out)
 {
     ptrdiff_t semi = slice_find(value, ';');
-    if (out->orcpt || semi <= 0 || value.n > 1000)
+    if (out->orcpt || semi <= 0)
         return SMTP_PARAM_BAD_ORCPT;
     struct slice type = slice_make(value.p, (size_t)semi);
-    for (size_t i = 0; i < type.n; i++) {
-        char c = ascii_lower(type.p[i]);
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-')
-            return SMTP_PARAM_BAD_ORCPT;
-    }
     const char *address = decode_xtext(value_after(value, type.n + 1), a);
     if (!address)
         return SMTP_PARAM_BAD_ORCPT;
@@ -250,15 +271,16 @@ static enum smtp_param_status parse_orcpt(struct slice value, struct arena *a, s
 }
 
 enum smtp_param_status smtp_command_rcpt_params(struct slice params, struct arena *a, struct smtp_rcpt_params *out,
-                                                struct slice *offending)
+                                                const char **offending)
 {
     *out = (struct smtp_rcpt_params){0};
-    while (slice_token(&params, BLANKS, offending)) {
+    while (smtp_command_word(a, &params, offending, NULL)) {
+        struct slice p = slice_of(*offending);
         enum smtp_param_status st = SMTP_PARAM_UNSUPPORTED;
-        if (slice_starts_fold(*offending, SLICE("NOTIFY=")))
-            st = parse_notify(value_after(*offending, 7), out);
-        else if (slice_starts_fold(*offending, SLICE("ORCPT=")))
-            st = parse_orcpt(value_after(*offending, 6), a, out);
+        if (slice_starts_fold(p, SLICE("NOTIFY=")))
+            st = parse_notify(value_after(p, 7), out);
+        else if (slice_starts_fold(p, SLICE("ORCPT=")))
+            st = parse_orcpt(value_after(p, 6), a, out);
         if (st != SMTP_PARAM_OK)
             return st;
     }

@@ -9,22 +9,22 @@
 /* Finds the first line of what has come. *used is its length with the line end, *line is without the LF and the CRs
  * before it; *bare_lf tells that no CR stood there. False when there is no LF yet. */
 bool smtp_command_line(struct slice in, struct slice *line, size_t *used, bool *bare_lf);
-/* The first word, and what follows it without blanks at either end. Both empty for a blank line. */
-void smtp_command_split(struct slice line, struct slice *verb, struct slice *rest);
+/* Cuts the next word off *rest; false at the end. Blanks part words, and so does the colon of "FROM:" and "TO:"; what
+ * stands in <...> or quotes belongs to one word. *broken (may be NULL): brackets or quotes were never closed. */
+bool smtp_command_word(struct arena *a, struct slice *rest, const char **word, bool *broken);
+/* All words that are left, one blank between them. */
+const char *smtp_command_words(struct arena *a, struct slice rest);
 
-enum smtp_path_status { SMTP_PATH_OK, SMTP_PATH_NO_KEYWORD, SMTP_PATH_BAD };
-/* "FROM:<path> params" with keyword "FROM:": *address gets the internal form, *params what follows. With strict only
- * RFC 5321's syntax; otherwise missing brackets, blanks and a comment after the path are let through. A domain must be
- * a host name or an address literal. */
-enum smtp_path_status smtp_command_path(struct slice rest, struct slice keyword, bool strict, struct buf *address,
-                                        struct slice *params);
-/* One address alone, as in VRFY. */
-bool smtp_command_address(struct slice text, bool strict, struct buf *address);
+/* The one address in a word such as "<user@host>", unquoted; "" for "<>". With strict nothing but RFC 5321's brackets
+ * and one address; otherwise phrases, comments and missing brackets are let through. Whether its domain can be one is
+ * another matter. */
+bool smtp_command_path(struct arena *a, const char *word, bool strict, bool empty_ok, const char **address);
 
 enum smtp_param_status {
     SMTP_PARAM_OK,
     SMTP_PARAM_UNSUPPORTED,
     SMTP_PARAM_BAD_SIZE,
+    SMTP_PARAM_HUGE_SIZE,
     SMTP_PARAM_BAD_RET,
     SMTP_PARAM_BAD_ENVID,
     SMTP_PARAM_BAD_AUTH,
@@ -49,6 +49,6 @@ struct smtp_rcpt_params {
 };
 /* On any status but OK *offending is the parameter at fault. */
 enum smtp_param_status smtp_command_mail_params(struct slice params, struct arena *a, struct smtp_mail_params *out,
-                                                struct slice *offending);
+                                                const char **offending);
 enum smtp_param_status smtp_command_rcpt_params(struct slice params, struct arena *a, struct smtp_rcpt_params *out,
-                                                struct slice *offending);
+                                                const char **offending);

@@ -80,7 +80,7 @@ static void test_bare(void **state)
 
 static void test_lines(void **state)
 {
-    struct slice line, verb, rest;
+    struct slice line;
     size_t used;
     bool bare;
     assert_false(smtp_command_line(SLICE("NOOP\r"), &line, &used, &bare));
@@ -90,49 +90,57 @@ static void test_lines(void **state)
     assert_true(slice_eq(line, SLICE("NOOP")));
     assert_true(smtp_command_line(SLICE("NOOP\n"), &line, &used, &bare));
     assert_true(bare);
-    smtp_command_split(SLICE("  MAIL \tFROM:<a@b> "), &verb, &rest);
-    assert_true(slice_eq(verb, SLICE("MAIL")));
-    assert_true(slice_eq(rest, SLICE("FROM:<a@b>")));
-    smtp_command_split(SLICE("  "), &verb, &rest);
-    assert_int_equal(verb.n + rest.n, 0);
+}
+
+static void expect_words(const char *line, const char *const *want)
+{
+    ARENA_AUTO a = arena_new();
+    struct slice rest = slice_of(line);
+    const char *word;
+    for (; *want; want++) {
+        assert_true(smtp_command_word(a, &rest, &word, NULL));
+        assert_string_equal(word, *want);
+    }
+    assert_false(smtp_command_word(a, &rest, &word, NULL));
+}
+
+static void test_words(void **state)
+{
+    expect_words("  MAIL \tFROM:<a@b> ", (const char *[]){"MAIL", "FROM:", "<a@b>", NULL});
+    expect_words("RCPT to:<\"a >b\"@c d>e SIZE=1", (const char *[]){"RCPT", "to:", "<\"a >b\"@c d>e", "SIZE=1", NULL});
+    expect_words("a:b \"c d\\\" e\"f g\\ h", (const char *[]){"a:b", "\"c d\\\" e\"f", "g\\ h", NULL});
+    expect_words("MAIL FROM:<a b", (const char *[]){"MAIL", "FROM:", "<a b", NULL});
+    expect_words(" \t ", (const char *[]){NULL});
+    ARENA_AUTO a = arena_new();
+    struct slice rest = SLICE("<a b");
+    const char *word;
+    bool broken = false;
+    assert_true(smtp_command_word(a, &rest, &word, &broken) && broken);
+    assert_string_equal(smtp_command_words(a, SLICE(" a   b\tc ")), "a b c");
 }
 
 static void test_paths(void **state)
 {
     static const struct {
-        const char *in;
+        const char *word;
         bool strict;
-        enum smtp_path_status status;
-        const char *address, *params;
+        const char *address; /* NULL: refused */
     } cases[] = {
-        {"FROM:<a@b.test> SIZE=1", false, SMTP_PATH_OK, "a@b.test", " SIZE=1"},
-        {"FROM:<>", true, SMTP_PATH_OK, "", ""},
-        {"from: a@b.test", false, SMTP_PATH_OK, "a@b.test", ""},
-        {"FROM:a@b.test", true, SMTP_PATH_BAD, "", ""},
-        {"FROM:<a@b.test>(x)", false, SMTP_PATH_OK, "a@b.test", ""},
-        {"FROM:<a@b.test>(x)", true, SMTP_PATH_BAD, "", ""},
-        {"FROM:<s s@b.test>", false, SMTP_PATH_BAD, "", ""},
-        {"FROM:<\"s s\"@b.test>", false, SMTP_PATH_OK, "s s@b.test", ""},
-        {"FROM:<s@[300.1.1.1]>", false, SMTP_PATH_BAD, "", ""},
-        {"FROM:<s@[]>", false, SMTP_PATH_BAD, "", ""},
-        {"FROM:<s@.b.test>", false, SMTP_PATH_BAD, "", ""},
-        {"FROM:<s@>", false, SMTP_PATH_BAD, "", ""},
-        {"FROM:<a\x01@b.test>", false, SMTP_PATH_OK, "a\x01@b.test", ""},
-        {"FROM:<a\x01@b.test>", true, SMTP_PATH_BAD, "", ""},
-        {"FROM:<@>", false, SMTP_PATH_BAD, "", ""},
-        {"FROM", false, SMTP_PATH_NO_KEYWORD, "", ""},
-        {"TO:<a@b>", false, SMTP_PATH_NO_KEYWORD, "", ""},
+        {"<a@b.test>", true, "a@b.test"},   {"<>", true, ""},
+        {"a@b.test", false, "a@b.test"},    {"a@b.test", true, NULL},
+        {"<a@b.test>(x)", false, "a@b.test"}, {"<a@b.test>(x)", true, NULL},
+        {"<s s@b.test>", false, NULL},      {"<\"s s\"@b.test>", false, "s s@b.test"},
+        {"<s@>", false, "s@"},              {"<a\x01@b.test>", false, "a\x01@b.test"},
+        {"<@>", true, NULL},                {"<<a@b.test>>", false, "a@b.test"},
+        {"<a@b>,<c@d>", false, NULL},       {"<@a,@b:c@d>", false, "c@d"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        BUF_AUTO address = BUF(2000);
-        struct slice params;
-        enum smtp_path_status st =
-            smtp_command_path(slice_of(cases[i].in), SLICE("FROM:"), cases[i].strict, &address, &params);
-        assert_int_equal(st, cases[i].status);
-        if (st == SMTP_PATH_OK) {
-            assert_string_equal(buf_cstr(&address), cases[i].address);
-            assert_true(slice_eq(params, slice_of(cases[i].params)));
-        }
+        ARENA_AUTO a = arena_new();
+        const char *address;
+        bool ok = smtp_command_path(a, cases[i].word, cases[i].strict, true, &address);
+        assert_int_equal(ok, cases[i].address != NULL);
+        if (ok)
+            assert_string_equal(address, cases[i].address);
     }
 }
 
@@ -140,7 +148,7 @@ static void test_mail_params(void **state)
 {
     ARENA_AUTO a = arena_new();
     struct smtp_mail_params m;
-    struct slice bad;
+    const char *bad;
     assert_int_equal(
         smtp_command_mail_params(SLICE(" SIZE=500\tBODY=8bitmime SMTPUTF8 RET=hdrs ENVID=a+2Bb AUTH=<>"), a, &m, &bad),
         SMTP_PARAM_OK);
@@ -155,7 +163,7 @@ static void test_mail_params(void **state)
     } cases[] = {
         {"SIZE=-1", SMTP_PARAM_BAD_SIZE},    {"SIZE=", SMTP_PARAM_BAD_SIZE},      {"SIZE", SMTP_PARAM_UNSUPPORTED},
         {"BODY=", SMTP_PARAM_UNSUPPORTED},   {"RET=SOME", SMTP_PARAM_BAD_RET},    {"ENVID=", SMTP_PARAM_BAD_ENVID},
-        {"ENVID=a+2", SMTP_PARAM_BAD_ENVID}, {"ENVID=+0A", SMTP_PARAM_BAD_ENVID}, {"junk", SMTP_PARAM_UNSUPPORTED}};
+        {"ENVID=a+g2", SMTP_PARAM_BAD_ENVID}, {"ENVID=+0A", SMTP_PARAM_BAD_ENVID}, {"junk", SMTP_PARAM_UNSUPPORTED}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_int_equal(smtp_command_mail_params(slice_of(cases[i].text), a, &m, &bad), cases[i].st);
 }
@@ -164,7 +172,7 @@ static void test_rcpt_params(void **state)
 {
     ARENA_AUTO a = arena_new();
     struct smtp_rcpt_params r;
-    struct slice bad;
+    const char *bad;
     assert_int_equal(smtp_command_rcpt_params(SLICE("NOTIFY=success,DELAY ORCPT=rfc822;or+2Big@x.test"), a, &r, &bad),
                      SMTP_PARAM_OK);
     assert_int_equal(r.notify, SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY);
@@ -174,14 +182,14 @@ static void test_rcpt_params(void **state)
     assert_int_equal(smtp_command_rcpt_params(SLICE("ORCPT=a@b"), a, &r, &bad), SMTP_PARAM_BAD_ORCPT);
     assert_int_equal(smtp_command_rcpt_params(SLICE("ORCPT=rfc822;a+g"), a, &r, &bad), SMTP_PARAM_BAD_ORCPT);
     assert_int_equal(smtp_command_rcpt_params(SLICE("RET=FULL"), a, &r, &bad), SMTP_PARAM_UNSUPPORTED);
-    assert_true(slice_eq(bad, SLICE("RET=FULL")));
+    assert_string_equal(bad, "RET=FULL");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_end_of_data), cmocka_unit_test(test_smuggling), cmocka_unit_test(test_bare),
-        cmocka_unit_test(test_lines),       cmocka_unit_test(test_paths),     cmocka_unit_test(test_mail_params),
+        cmocka_unit_test(test_lines),       cmocka_unit_test(test_words), cmocka_unit_test(test_paths),     cmocka_unit_test(test_mail_params),
         cmocka_unit_test(test_rcpt_params),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
