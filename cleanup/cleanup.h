@@ -28,8 +28,8 @@ struct cleanup_tables {
     unsigned canonical_classes, sender_canonical_classes, recipient_canonical_classes,
         masquerade_classes; /* enum address_class */
     bool propagate_canonical, propagate_virtual;
-    bool strips, rejects;          /* whether there are such characters */
-    bool strip[256], reject[256];  /* message_strip_characters, message_reject_characters */
+    bool strips, rejects;         /* whether there are such characters */
+    bool strip[256], reject[256]; /* message_strip_characters, message_reject_characters */
     struct rewrite_client *rewrite;
 };
 extern struct cleanup_tables cleanup_tables;

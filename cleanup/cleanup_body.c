@@ -3,9 +3,9 @@
 #include "cleanup/cleanup.h"
 
 struct body_state {
-    int64_t seen;       /* bytes of this part's text that were shown to body_checks */
-    struct mime *mime;  /* NULL: no parts */
-    struct buf *field;  /* a header field of a part whose end has not come yet */
+    int64_t seen;      /* bytes of this part's text that were shown to body_checks */
+    struct mime *mime; /* NULL: no parts */
+    struct buf *field; /* a header field of a part whose end has not come yet */
 };
 
 static bool checks_body(const struct cleanup *m)

@@ -37,30 +37,9 @@ static void take_body(struct cleanup *m, struct slice data)
         cleanup_put(m, data);
 }
 
-/* "From sender date" of a mailbox file is no header; smtpd's clients send it all the same. */
-static bool is_mailbox_line(struct slice text)
-{
-    while (text.n && *text.p == '>')
-        text = slice_make(text.p + 1, text.n - 1);
-    return text.n >= 5 && memcmp(text.p, "From ", 5) == 0;
-}
-
-static void name_mailbox_line(struct cleanup *m, size_t *end)
-{
-    struct buf old = m->header;
-    if (strcmp(m->begin.origin, "smtpd") != 0 || !is_mailbox_line(buf_slice(&old)))
-        return;
-    m->header = BUF(BUF_MAX_DEFAULT);
-    buf_puts(&m->header, "X-Mailbox-Line: ");
-    *end += m->header.len;
-    buf_append_slice(&m->header, buf_slice(&old));
-    buf_fini(&old);
-}
-
 /* The header is whole, and so is what came of the body with it. */
 static void leave_header(struct cleanup *m, size_t end)
 {
-    name_mailbox_line(m, &end);
     struct slice all = buf_slice(&m->header), rest = slice_make(all.p, end);
     struct header_field f;
     int kind;

@@ -15,12 +15,14 @@ struct expansion {
 
 /* Whether this recipient was there before. With enable_original_recipient, two originals that lead to one address are
  * two. */
-static bool is_duplicate(struct cleanup *m, const char *address, const char *orig, const char *orcpt)
+static bool is_duplicate(struct cleanup *m, const char *address, const char *orig,
+                         const struct msg_cleanup_recipient *from)
 {
     static char present[1];
     int64_t limit = cleanup_params.duplicate_filter_limit;
     char *key =
-        arena_printf(m->arena, "%s\n%s\n%s", address, daemon_env->common.enable_original_recipient ? orig : "", orcpt);
+        arena_printf(m->arena, "%s\n%s\n%s\n%u", address, daemon_env->common.enable_original_recipient ? orig : "",
+                     from->dsn_orcpt, (unsigned)from->dsn_notify);
     str_lower(key);
     if (hash_get(m->seen, key))
         return true;
@@ -41,7 +43,7 @@ static void put(struct cleanup *m, const char *address, const char *orig, const 
     }
     if (!*orcpt && *from->address) /* as the client gave it */
         orcpt = arena_printf(m->arena, "rfc822;%s", from->address);
-    if (!is_duplicate(m, address, orig, from->dsn_orcpt))
+    if (!is_duplicate(m, address, orig, from))
         queue_writer_recipient(m->writer, &(struct queue_recipient){.address = address,
                                                                     .orig_address = orig,
                                                                     .dsn_orcpt = orcpt,
@@ -52,7 +54,7 @@ static void fail_expansion(struct expansion *x, const char *why)
 {
     log_warn("%s: unreasonable virtual_alias_maps %s for %s -- message not accepted, try again later", x->m->queue_id,
              why, x->orig);
-    struct result r = result_try_again("4.6.0", "Error: alias expansion error");
+    struct result r = result_try_again("4.6.0", "Alias expansion error");
     cleanup_fail(x->m, 451, &r);
     x->failed = true;
 }

@@ -166,7 +166,8 @@ static const char *rewrite_field(struct cleanup *m, const struct header_field *f
         const char *address = address_tree_internal(&t, n);
         if (!*address)
             continue;
-        const char *better = address_external(m->arena, cleanup_map_address(m, cleanup_rewrite(m, address, m->begin.context), class));
+        const char *better =
+            address_external(m->arena, cleanup_map_address(m, cleanup_rewrite(m, address, m->begin.context), class));
         changed = changed || strcmp(better, address_tree_external(&t, n)) != 0;
         address_tree_replace(&t, n, better);
     }
@@ -204,7 +205,8 @@ static void extract(struct cleanup *m, const struct header_field *f, bool resent
 /* Headers of MIME have checks of their own, wherever they stand. */
 static bool is_mime_header(const char *text)
 {
-    static const char *const names[] = {"MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "Content-ID", "Content-Description"};
+    static const char *const names[] = {"MIME-Version",        "Content-Type", "Content-Transfer-Encoding",
+                                        "Content-Disposition", "Content-ID",   "Content-Description"};
     struct slice name = slice_make(text, strcspn(text, ":"));
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (slice_eq_fold(name, slice_of(names[i])))
@@ -289,6 +291,14 @@ static const char *without_route(const char *address)
     return colon ? colon + 1 : address;
 }
 
+static bool has_one_recipient(const struct cleanup *m)
+{
+    size_t n = m->recipients.n;
+    while (n > 1 && m->recipients.items[n - 1].is_copy)
+        n--;
+    return n == 1;
+}
+
 static void put_received(struct cleanup *m)
 {
     BUF_AUTO out = BUF(2 * IPC_TEXT);
@@ -301,7 +311,7 @@ static void put_received(struct cleanup *m)
             buf_puts(&out, m->queue_id);
             text++;
         } else if (text[0] == '%' && text[1] == 'F') {
-            if (m->recipients.n == 1) { /* as the client gave it, without a source route */
+            if (has_one_recipient(m)) { /* as the client gave it, without a source route */
                 buf_puts(&out, "\n\tfor <");
                 address_quote(&out, without_route(m->recipients.items[0].address));
                 buf_puts(&out, ">; ");
@@ -341,8 +351,7 @@ static void put_from(struct cleanup *m, const char *prefix)
 {
     BUF_AUTO out = BUF(IPC_ADDR * 2);
     const char *name = m->begin.sender_fullname;
-    const char *address = *m->sender ? cleanup_map_address(m, m->sender, HEADER_SENDER)
-                                     : "MAILER-DAEMON";
+    const char *address = *m->sender ? cleanup_map_address(m, m->sender, HEADER_SENDER) : "MAILER-DAEMON";
     buf_printf(&out, "%sFrom: ", prefix);
     if (*name) {
         bool quoted = strpbrk(name, "()<>[]:;@\\,.\"") != NULL;
@@ -384,9 +393,9 @@ void cleanup_header(struct cleanup *m, struct slice header)
     bool resent_message = false, rewrites = rewrites_addresses(m);
     while (header_next(&rest, &f) == 1)
         resent_message |= is_resent(&f);
-    put_received(m);
     for (size_t i = 0; i < m->begin.n_prepend; i++)
         cleanup_put(m, slice_of(arena_printf(m->arena, "%s\n", m->begin.prepend[i])));
+    put_received(m);
     rest = header;
     while (header_next(&rest, &f) == 1)
         take_field(m, &f, resent_message, rewrites);

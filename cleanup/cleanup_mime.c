@@ -25,7 +25,8 @@ struct mime {
 static void refuse(struct mime *mime, const char *why)
 {
     struct result r = result_never("5.6.0", "%s", why);
-    log_info("%s: reject: mime-error %s from %s; from=<%s>", mime->m->queue_id, why, cleanup_origin(mime->m), mime->m->sender);
+    log_info("%s: reject: mime-error %s from %s; from=<%s>", mime->m->queue_id, why, cleanup_origin(mime->m),
+             mime->m->sender);
     cleanup_fail(mime->m, 550, &r);
 }
 

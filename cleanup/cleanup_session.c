@@ -97,7 +97,7 @@ static struct result commit(struct cleanup *m)
         .sasl_username = b->sasl_username,
         .sasl_sender = b->sasl_sender,
         .content_filter = m->redirect && *m->redirect ? "" : m->filter, /* which REDIRECT overrides */
-        .redirect_to = "", /* done here: see cleanup_envelope.c */
+        .redirect_to = "",                                              /* done here: see cleanup_envelope.c */
         .origin = b->origin,
         .syslog_name = b->syslog_name,
         .dsn_ret = b->dsn_ret,
@@ -142,6 +142,8 @@ static void end(struct cleanup *m, struct ipc_conn *c)
             queued = result_is_ok(&r);
         }
     }
+    if (m->discard) /* whatever is wrong with it */
+        m->error = (struct result){0};
     struct msg_cleanup_done done = {
         .outcome = m->error.outcome, .code = (uint32_t)m->code, .dsn = m->error.dsn, .text = m->error.text};
     ipc_send(c, &ipc_type_cleanup_done, &done, deadline_in(PIECE_TIMEOUT_SECONDS));
@@ -169,6 +171,16 @@ static bool take_content(struct cleanup *m, struct ipc_conn *c)
     return true;
 }
 
+static void heed(struct cleanup *m, const struct msg_cleanup_end *decided)
+{
+    m->hold = m->hold || decided->flags & CLEANUP_HOLD;
+    m->discard = m->discard || decided->flags & CLEANUP_DISCARD;
+    if (*decided->content_filter)
+        m->filter = decided->content_filter;
+    if (*decided->redirect_to)
+        m->redirect = decided->redirect_to;
+}
+
 /* One message; false when the connection is of no further use. */
 static bool serve_message(struct ipc_conn *c)
 {
@@ -177,15 +189,18 @@ static bool serve_message(struct ipc_conn *c)
     bool more = m != NULL;
     while (more) {
         const struct ipc_type *t = ipc_next_type(c, &st, deadline_in(PIECE_TIMEOUT_SECONDS));
-        struct msg_cleanup_end nothing;
+        struct msg_cleanup_abort nothing;
         if (t == &ipc_type_cleanup_content) {
             more = take_content(m, c);
         } else if (t == &ipc_type_cleanup_recipient) {
             more = take_recipient(m, c);
         } else if (t == &ipc_type_cleanup_end) {
-            more = ipc_recv(c, t, m->arena, &nothing, DEADLINE_NEVER) == IPC_OK;
-            if (more)
+            struct msg_cleanup_end decided;
+            more = ipc_recv(c, t, m->arena, &decided, DEADLINE_NEVER) == IPC_OK;
+            if (more) {
+                heed(m, &decided);
                 end(m, c);
+            }
             break;
         } else if (t == &ipc_type_cleanup_abort) {
             more = ipc_recv(c, t, m->arena, &nothing, DEADLINE_NEVER) == IPC_OK;

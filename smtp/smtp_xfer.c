@@ -25,6 +25,22 @@ static void append_xtext(struct buf *b, const char *text)
     xtext_encode(b, slice_of(text));
 }
 
+/* RFC 6533: characters by their number. */
+static void append_uxtext(struct buf *b, const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p;) {
+        unsigned c = *p++, more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc0 ? 1 : 0;
+        if (c > ' ' && c < 0x7f && c != '+' && c != '=' && c != '\\') {
+            buf_putc(b, (char)c);
+            continue;
+        }
+        c &= more ? 0x3fu >> more : 0x7f;
+        for (; more && *p; more--)
+            c = c << 6 | (*p++ & 0x3f);
+        buf_printf(b, "\\x{%X}", c);
+    }
+}
+
 static void append_mail(const struct xfer *t, struct buf *b)
 {
     const struct msg_deliver_request *q = &t->s->d->request;
@@ -72,10 +88,10 @@ static void append_rcpt(const struct xfer *t, size_t place, struct buf *b)
     address_quote(b, r->address);
     buf_putc(b, '>');
     if (t->x->features & FEATURE_DSN) {
-        const char *semicolon = strchr(r->dsn_orcpt, ';');
-        if (semicolon) {
-            buf_printf(b, " ORCPT=%.*s;", (int)(semicolon - r->dsn_orcpt), r->dsn_orcpt);
-            append_xtext(b, semicolon + 1);
+        bool utf8 = t->x->features & FEATURE_SMTPUTF8 && slice_starts_fold(slice_of(r->dsn_orcpt), SLICE("utf-8;"));
+        if (strchr(r->dsn_orcpt, ';')) {
+            buf_puts(b, " ORCPT=");
+            (utf8 ? append_uxtext : append_xtext)(b, r->dsn_orcpt);
         }
         append_notify(b, r->dsn_notify);
     }

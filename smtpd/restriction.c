@@ -162,7 +162,7 @@ static enum check_result run_list(struct check *c, const struct check_list *list
     const struct check_step *outer = c->step;
     if (++c->depth > NESTED_LISTS_MAX)
         return check_misconfigured(c, "restrictions are nested too deeply", "");
-    for (size_t i = 0; i < list->n && r == CHECK_DUNNO; i++) {
+    for (size_t i = 0; i < list->n && r == CHECK_DUNNO && !c->session->effects.discard; i++) {
         c->step = &list->steps[i];
         c->warn = outer_warn || c->step->warn;
         r = run_step(c, c->step);
@@ -175,7 +175,7 @@ static enum check_result run_list(struct check *c, const struct check_list *list
     return r;
 }
 
-enum check_result check_run_text(struct check *c, const char *text)
+enum check_result check_run_text(struct check *c, const char *text, const char *subject, const char *class_name)
 {
     struct check_list list;
     BUF_AUTO err = BUF(500);
@@ -185,17 +185,35 @@ enum check_result check_run_text(struct check *c, const char *text)
         if (!step->list && (!step->restriction || step->restriction->argument == ARG_TABLE))
             return check_misconfigured(c, "unknown smtpd restriction", step->word);
     }
-    return run_list(c, &list);
+    struct check inner = *c;
+    inner.subject = subject;
+    inner.class_name = class_name;
+    enum check_result r = run_list(&inner, &list);
+    c->defer_if_reject = inner.defer_if_reject;
+    return r;
+}
+
+enum check_result check_defer(struct session *s)
+{
+    BUF_AUTO context = BUF(8000);
+    s->verdict = s->defer_if_permit;
+    smtpd_log_context(s, &context);
+    log_info("%s: reject: %s from %s: %d %s;%s", s->queue_id ? s->queue_id : "NOQUEUE", s->where, s->namaddr,
+             s->verdict.code, s->verdict.text, buf_cstr(&context));
+    return CHECK_REJECT;
 }
 
 enum check_result check_run(struct session *s, enum check_stage stage, const struct check_list *list,
                             struct recorder *recorder)
 {
     struct check c = {.session = s, .stage = stage, .recorder = recorder};
+    if (stage == STAGE_DATA || stage == STAGE_END_OF_DATA)
+        s->defer_if_permit = (struct check_verdict){0};
     enum check_result r = run_list(&c, list);
     if (r == CHECK_REJECT && c.defer_if_reject.code && s->verdict.code / 100 == 5)
         s->verdict = c.defer_if_reject;
-    return r;
+    bool last_word = stage == STAGE_DATA || stage == STAGE_END_OF_DATA || stage == STAGE_ETRN;
+    return last_word && r != CHECK_REJECT && s->defer_if_permit.code ? check_defer(s) : r;
 }
 
 static const char *reply_text(struct session *s, int *code, const char *dsn, const char *fmt, va_list ap)
@@ -232,7 +250,7 @@ void check_defer_if_permit(struct check *c, int code, const char *dsn, const cha
     va_start(ap, fmt);
     const char *text = reply_text(s, &code, dsn, fmt, ap);
     va_end(ap);
-    s->defer_if_permit = (struct check_verdict){code, arena_strdup(s->mail, text)};
+    s->defer_if_permit = (struct check_verdict){code, arena_strdup(s->arena, text)};
 }
 
 const char *check_subject(struct check *c, const char **class_name)
@@ -243,7 +261,9 @@ const char *check_subject(struct check *c, const char **class_name)
         [STAGE_RELAY] = "Recipient address", [STAGE_RECIPIENT] = "Recipient address", [STAGE_DATA] = "Data command",
         [STAGE_END_OF_DATA] = "End-of-data", [STAGE_ETRN] = "Etrn command",
     };
-    *class_name = names[c->stage];
+    *class_name = c->class_name ? c->class_name : names[c->stage];
+    if (c->subject)
+        return c->subject;
     switch (c->stage) {
     case STAGE_CLIENT:
         return s->namaddr;
@@ -255,6 +275,8 @@ const char *check_subject(struct check *c, const char **class_name)
     case STAGE_RECIPIENT:
     case STAGE_ETRN:
         return s->recipient ? s->recipient : "";
+    case STAGE_DATA:
+        return "DATA";
     default:
         return s->where;
     }
@@ -262,9 +284,8 @@ const char *check_subject(struct check *c, const char **class_name)
 
 enum check_result check_misconfigured(struct check *c, const char *what, const char *word)
 {
-    const char *class_name, *subject = check_subject(c, &class_name);
     log_warn("%s: \"%s\"", what, word);
-    return check_reject(c, 451, "4.3.5", "<%s>: %s rejected: Server configuration error", subject, class_name);
+    return check_reject(c, 451, "4.3.5", "Server configuration error");
 }
 
 enum check_result check_table_failure(struct check *c, const char *subject)

@@ -66,7 +66,8 @@ struct check {
     const struct check_step *step;
     struct check_verdict defer_if_reject;
     bool warn;
-    unsigned depth; /* of nested lists */
+    unsigned depth;                   /* of nested lists */
+    const char *subject, *class_name; /* of an access table whose entry is a list; NULL */
 };
 
 typedef enum check_result restriction_fn(struct check *c, const struct check_step *step);
@@ -95,8 +96,10 @@ bool check_list_is_safe(const struct check_list *list);
 /* Runs one list. On CHECK_REJECT session->verdict is set and the line is logged. */
 enum check_result check_run(struct session *s, enum check_stage stage, const struct check_list *list,
                             struct recorder *recorder);
+/* A restriction could not say no for want of an answer, and no other did: the verdict is to try again. */
+enum check_result check_defer(struct session *s);
 /* The texts of a list in an access table, evaluated in place. */
-enum check_result check_run_text(struct check *c, const char *text);
+enum check_result check_run_text(struct check *c, const char *text, const char *subject, const char *class_name);
 
 /* For restrictions: sets the verdict and logs, or only logs after warn_if_reject. */
 enum check_result check_reject(struct check *c, int code, const char *dsn, const char *fmt, ...)
@@ -111,6 +114,8 @@ enum check_result check_table_failure(struct check *c, const char *subject);
 /* Action of an access table entry. */
 enum check_result check_action(struct check *c, const char *title, const char *action, const char *subject,
                                const char *class_name);
+/* A code that tells of an address must tell of the right one: x.1.N means a recipient, but for 7 and 8. */
+void check_fit_dsn(char dsn[16], const char *class_name);
 struct msg_resolved;
 /* Where mail for the address goes; false when it could not be asked. The answer lives until the next command. */
 bool check_resolve(struct session *s, const char *address, struct msg_resolved *out);

@@ -1,6 +1,7 @@
 /* restriction_access.c - access tables (access(5)): the keys that are asked, in order, and what an entry's action does.
  */
 #include "lib/syntax/address.h"
+#include "lib/syntax/header.h"
 #include "smtpd/smtpd.h"
 
 #include <stdlib.h>
@@ -155,6 +156,20 @@ static bool is_dsn(const char *text, char class, char dsn[16])
     return true;
 }
 
+void check_fit_dsn(char dsn[16], const char *class_name)
+{
+    bool sender = strcmp(class_name, "Sender address") == 0, recipient = strcmp(class_name, "Recipient address") == 0;
+    if (dsn[2] != '1' || dsn[3] != '.' || dsn[5] != 0)
+        return;
+    if (!sender && !recipient) {
+        memcpy(dsn + 2, "0.0", 3);
+        return;
+    }
+    const char *const as = sender ? "0787707780" : "0123456320";
+    if (dsn[4] >= '0' && dsn[4] <= '9')
+        dsn[4] = as[dsn[4] - '0'];
+}
+
 /* "[4.7.1] text" of an entry, with its defaults. */
 static enum check_result refuse(struct check *c, int code, const char *text, const char *preset, const char *subject,
                                 const char *class_name)
@@ -166,6 +181,7 @@ static enum check_result refuse(struct check *c, int code, const char *text, con
         text += strcspn(text, " ");
         text += strspn(text, " ");
     }
+    check_fit_dsn(dsn, class_name);
     return check_reject(c, code, dsn, "<%s>: %s rejected: %s", subject, class_name, *text ? text : preset);
 }
 
@@ -188,9 +204,16 @@ static const char **push(struct arena *a, const char **list, size_t *n, const ch
     return grown;
 }
 
+static bool misused(const char *title, const char *action, const char *needs)
+{
+    log_warn("access table %s: action %s requires %s", title, action, needs);
+    return true;
+}
+
 /* Actions on the whole message; they last as long as the transaction (those of client and HELO tables, evaluated at
  * RCPT, too). False when it is none of them. */
-static bool effect(struct check *c, const char *action, const char *text, const char *subject, const char *class_name)
+static bool effect(struct check *c, const char *title, const char *action, const char *text, const char *subject,
+                   const char *class_name)
 {
     struct session *s = c->session;
     struct check_effects *e = &s->effects;
@@ -198,13 +221,23 @@ static bool effect(struct check *c, const char *action, const char *text, const 
         e->hold = true;
     else if (str_eq_fold(action, "DISCARD"))
         e->discard = true;
-    else if (str_eq_fold(action, "FILTER") && strchr(text, ':'))
+    else if (str_eq_fold(action, "FILTER")) {
+        if (!strchr(text, ':'))
+            return misused(title, action, "transport:destination");
         e->filter = arena_strdup(s->mail, text);
-    else if (str_eq_fold(action, "REDIRECT") && strchr(text, '@'))
+    } else if (str_eq_fold(action, "REDIRECT")) {
+        if (!strchr(text, '@'))
+            return misused(title, action, "user@domain target");
         e->redirect = arena_strdup(s->mail, text);
-    else if (str_eq_fold(action, "BCC") && strchr(text, '@'))
+    } else if (str_eq_fold(action, "BCC")) {
+        if (!strchr(text, '@'))
+            return misused(title, action, "user@domain target");
         e->bcc = push(s->mail, e->bcc, &e->n_bcc, text);
-    else if (str_eq_fold(action, "PREPEND") && strchr(text, ':')) {
+    } else if (str_eq_fold(action, "PREPEND")) {
+        struct slice field = slice_of(text);
+        struct header_field f;
+        if (header_next(&field, &f) != 1)
+            return misused(title, action, "header text");
         if (!s->queue_id)
             e->prepend = push(s->mail, e->prepend, &e->n_prepend, text);
         return true;
@@ -226,12 +259,18 @@ static bool all_digits(const char *text)
 static enum check_result defer_if(struct check *c, bool permit, const char *text, const char *subject,
                                   const char *class_name)
 {
+    char dsn[16] = "4.7.1";
+    if (is_dsn(text, '4', dsn)) {
+        text += strcspn(text, " ");
+        text += strspn(text, " ");
+    }
+    check_fit_dsn(dsn, class_name);
     const char *why = *text ? text : "Service unavailable";
     if (permit)
-        check_defer_if_permit(c, 450, "4.7.1", "<%s>: %s rejected: %s", subject, class_name, why);
+        check_defer_if_permit(c, 450, dsn, "<%s>: %s rejected: %s", subject, class_name, why);
     else if (!c->warn && !c->defer_if_reject.code)
         c->defer_if_reject = (struct check_verdict){
-            450, arena_printf(c->session->call, "4.7.1 <%s>: %s rejected: %s", subject, class_name, why)};
+            450, arena_printf(c->session->call, "%s <%s>: %s rejected: %s", dsn, subject, class_name, why)};
     return CHECK_DUNNO;
 }
 
@@ -265,9 +304,9 @@ enum check_result check_action(struct check *c, const char *title, const char *v
     }
     if (strlen(action) == 3 && all_digits(action) && (*action == '4' || *action == '5') && *text)
         return refuse(c, (int)strtol(action, NULL, 10), text, "Access denied", subject, class_name);
-    if (all_digits(action))
+    if (all_digits(action) && !*text)
         return CHECK_OK;
-    if (effect(c, action, text, subject, class_name))
+    if (effect(c, title, action, text, subject, class_name))
         return CHECK_DUNNO;
-    return check_run_text(c, value);
+    return check_run_text(c, value, subject, class_name);
 }

@@ -108,6 +108,7 @@ static enum check_result error_transport(struct check *c, const struct msg_resol
         dsn[n] = 0;
         text += n + strspn(text + n, " ");
     }
+    check_fit_dsn(dsn, class_name);
     return check_reject(c, later || dsn[0] == '4' ? 450 : 550, dsn, "<%s>: %s rejected: %s", address, class_name,
                         *text ? text : "undeliverable");
 }
@@ -151,7 +152,7 @@ static enum check_result unlisted_in(struct check *c, const struct msg_resolved 
         return check_table_failure(c, address);
     if (st == MAP_FOUND)
         return CHECK_DUNNO;
-    const char *dsn = is_sender ? "5.1.0" : "5.1.1";
+    const char *dsn = !is_sender ? "5.1.1" : t.flag == RESOLVE_VIRTUAL_ALIAS ? "5.1.7" : "5.1.0";
     if (!smtpd_params.show_user_unknown_table_name)
         return check_reject(c, (int)t.code, dsn, "<%s>: %s rejected: User unknown", address, class_name);
     return check_reject(c, (int)t.code, dsn, "<%s>: %s rejected: User unknown in %s table", address, class_name,

@@ -1,6 +1,8 @@
 /* restriction_generic.c - permit, reject, defer and the like: they look at nothing but the session. */
 #include "smtpd/smtpd.h"
 
+#include <sys/ioctl.h>
+
 enum { SLEEP_MAX = 300 };
 
 enum check_result restriction_permit(struct check *c, const struct check_step *step)
@@ -55,10 +57,18 @@ enum check_result restriction_reject_plaintext_session(struct check *c, const st
     return check_reject(c, (int)smtpd_params.plaintext_reject_code, "4.7.1", "Session encryption is required");
 }
 
+static bool more_has_come(struct session *s)
+{
+    int n = 0;
+    return ioctl(stream_fd(s->stream), FIONREAD, &n) == 0 && n > 0;
+}
+
 enum check_result restriction_reject_unauth_pipelining(struct check *c, const struct check_step *step)
 {
     const char *class_name, *subject = check_subject(c, &class_name);
-    if (!c->session->premature)
+    struct session *s = c->session;
+    bool waits = strcmp(s->where, "DATA") == 0 || !s->esmtp; /* where the client has to wait for an answer */
+    if (!s->premature && !(waits && (stream_peek(s->stream).n > 0 || more_has_come(s))))
         return CHECK_DUNNO;
     return check_reject(c, 503, "5.5.0", "<%s>: %s rejected: Improper use of SMTP command pipelining", subject,
                         class_name);

@@ -50,6 +50,14 @@ enum check_result restriction_reject_unknown_reverse_client(struct check *c, con
                         s->client_addr);
 }
 
+/* One dot at the end is a way to write a full name. */
+static const char *without_last_dot(struct check *c, const char *name)
+{
+    size_t n = strlen(name);
+    bool dot = n > 1 && name[n - 1] == '.' && name[n - 2] != '.';
+    return dot ? arena_strndup(c->session->call, name, n - 1) : name;
+}
+
 enum check_result restriction_reject_invalid_helo(struct check *c, const struct check_step *step)
 {
     const char *helo = c->session->helo;
@@ -61,7 +69,7 @@ enum check_result restriction_reject_invalid_helo(struct check *c, const struct 
             return CHECK_DUNNO;
         return check_reject(c, code, "5.5.2", "<%s>: Helo command rejected: invalid ip address", helo);
     }
-    if (hostname_valid(helo) || addr_parse(helo, 0, &ss, &len))
+    if (hostname_valid(without_last_dot(c, helo)) || addr_parse(helo, 0, &ss, &len))
         return CHECK_DUNNO;
     return check_reject(c, code, "5.5.2", "<%s>: Helo command rejected: Invalid name", helo);
 }
@@ -69,7 +77,7 @@ enum check_result restriction_reject_invalid_helo(struct check *c, const struct 
 enum check_result restriction_reject_non_fqdn_helo(struct check *c, const struct check_step *step)
 {
     const char *helo = c->session->helo;
-    if ((*helo == '[' && address_literal_valid(helo)) || hostname_is_fqdn(helo))
+    if ((*helo == '[' && address_literal_valid(helo)) || hostname_is_fqdn(without_last_dot(c, helo)))
         return CHECK_DUNNO;
     return check_reject(c, (int)smtpd_params.non_fqdn_reject_code, "5.5.2",
                         "<%s>: Helo command rejected: need fully-qualified hostname", helo);
@@ -91,7 +99,7 @@ enum check_result restriction_reject_unknown_helo(struct check *c, const struct 
 static enum check_result non_fqdn(struct check *c, const char *address, const char *class_name)
 {
     const char *domain = address_domain(address);
-    if (domain && ((*domain == '[' && address_literal_valid(domain)) || hostname_is_fqdn(domain)))
+    if (domain && ((*domain == '[' && address_literal_valid(domain)) || hostname_is_fqdn(without_last_dot(c, domain))))
         return CHECK_DUNNO;
     return check_reject(c, (int)smtpd_params.non_fqdn_reject_code, "5.5.2",
                         "<%s>: %s rejected: need fully-qualified address", address, class_name);

@@ -103,6 +103,8 @@ struct session {
     struct check_effects effects; /* HOLD, FILTER ... of access tables */
     struct check_verdict verdict; /* of the last evaluation */
     struct check_verdict defer_if_permit, client_verdict;
+    struct check_verdict client_defer, helo_defer,
+        sender_defer; /* what stays of defer_if_permit when nothing is delayed */
 
     uint32_t rcpt_count, rcpt_overshoot;
     uint32_t errors, junk;
@@ -180,6 +182,8 @@ void smtpd_mail_reset(struct session *s);
 /* The address in a word of a command; false (logged) when it is none. utf8: the domain may
  * hold such characters. It lives until the next command. */
 bool smtpd_path(struct session *s, const char *word, bool empty_ok, bool utf8, const char **address);
+/* All lists that apply to s->recipient, in their order; false with the verdict set. */
+bool smtpd_recipient_allowed(struct session *s);
 /* Opens cleanup for the message; false after a reply. */
 bool smtpd_message_open(struct session *s);
 /* A piece of content for cleanup. */

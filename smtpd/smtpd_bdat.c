@@ -49,6 +49,9 @@ static const char *objection(struct session *s, unsigned long long size, bool la
         return arena_printf(s->call, "551 5.0.0 Discarded %llu bytes after earlier error", size);
     if (s->rcpt_count == 0)
         return s->sender ? "554 5.5.1 Error: no valid recipients" : "503 5.5.1 Error: need RCPT command";
+    int64_t limit = daemon_env->common.message_size_limit;
+    if (limit && size + (s->bdat ? s->data->size : 0) > (uint64_t)limit)
+        return "552 5.3.4 Chunk exceeds message size limit";
     if (!s->bdat && check_run(s, STAGE_DATA, &smtpd_shared.lists[STAGE_DATA], NULL) == CHECK_REJECT)
         return arena_printf(s->call, "%d %s", s->verdict.code, s->verdict.text);
     return NULL;

@@ -88,6 +88,16 @@ static void take(struct session *s, size_t used, bool bare)
     s->bare_lf = s->bare_lf || bare;
 }
 
+/* What a line that was too long begins with; its control characters may have been meant otherwise. */
+static struct slice note_cut(struct session *s, struct slice line)
+{
+    char *text = arena_strndup(s->call, line.p, line.n);
+    for (size_t i = 0; i < line.n; i++)
+        text[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i];
+    log_warn("%s: request longer than %zu: %.30s...", s->namaddr, line.n, text);
+    return slice_make(text, line.n);
+}
+
 bool smtpd_read_line(struct session *s, size_t limit, struct slice *line)
 {
     int64_t deadline = smtpd_deadline();
@@ -97,9 +107,12 @@ bool smtpd_read_line(struct session *s, size_t limit, struct slice *line)
     for (;;) {
         struct slice have = stream_peek(s->stream);
         if (smtp_command_line(have, line, &used, &bare)) {
+            bool cut = head || line->n > limit;
             size_t n = line->n < limit ? line->n : limit;
             *line = head ? slice_make(head, limit) : slice_make(arena_memdup(s->call, line->p, n + 1), n);
             take(s, used, bare);
+            if (cut)
+                *line = note_cut(s, *line);
             return true;
         }
         if (have.n >= limit) {

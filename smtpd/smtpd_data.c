@@ -3,7 +3,7 @@
 
 static bool may_begin(struct session *s, struct slice args)
 {
-    if (s->bdat)
+    if (s->bdat || s->bdat_failed)
         smtpd_reply(s, "503 5.5.1 Error: DATA after BDAT");
     else if (s->rcpt_count == 0 && !s->sender)
         smtpd_reply(s, "503 5.5.1 Error: need RCPT command");
@@ -18,10 +18,33 @@ static bool may_begin(struct session *s, struct slice args)
     return false;
 }
 
+/* "From sender date", as mailbox files have it, is no header; it is made one where a message begins with it. */
+static enum stream_status name_mailbox_line(struct session *s)
+{
+    static const char from[] = "From ";
+    for (;;) {
+        struct slice have = stream_peek(s->stream);
+        size_t quotes = 0, n = 0;
+        while (quotes < have.n && have.p[quotes] == '>')
+            quotes++;
+        while (quotes + n < have.n && n < 5 && have.p[quotes + n] == from[n])
+            n++;
+        if (n == 5)
+            smtpd_message_emit(s, "X-Mailbox-Line: ", 16);
+        if (n == 5 || quotes + n < have.n || quotes > (size_t)daemon_env->common.line_length_limit)
+            return STREAM_OK;
+        enum stream_status st = stream_fill(s->stream, smtpd_deadline());
+        if (st != STREAM_OK)
+            return st;
+    }
+}
+
 /* False when the client went away. */
 static bool receive(struct session *s)
 {
     enum stream_status st = stream_flush(s->stream, smtpd_deadline());
+    if (st == STREAM_OK)
+        st = name_mailbox_line(s);
     while (st == STREAM_OK && !s->data->done) {
         struct slice have = stream_peek(s->stream);
         if (have.n > 0)

@@ -56,22 +56,26 @@ static int greet(struct session *s, struct slice args, const char *verb)
         smtpd_reply(s, "501 Syntax: %s hostname", verb);
         return -1;
     }
-    if (s->bdat) {
+    if (s->bdat || s->bdat_failed) {
         smtpd_reply(s, "503 5.5.1 Error: MAIL transaction in progress");
         return -1;
     }
     if (s->sender)
         smtpd_mail_reset(s);
-    s->helo = smtpd_clean_name(s, smtp_command_words(s->call, args));
+    const char *name = smtp_command_words(s->call, args), *before = s->helo;
+    s->helo = name;                      /* restrictions are shown what was said, logs and headers are not */
     s->esmtp = s->esmtp || *verb == 'E'; /* HELO after EHLO takes nothing back */
     s->proto = s->esmtp ? "ESMTP" : "SMTP";
     note_discards(s);
+    s->defer_if_permit = s->client_defer;
     if (!smtpd_params.smtpd_delay_reject &&
         check_run(s, STAGE_HELO, &smtpd_shared.lists[STAGE_HELO], NULL) == CHECK_REJECT) {
-        s->helo = NULL;
+        s->helo = before;
         smtpd_reply_verdict(s);
         return -1;
     }
+    s->helo = smtpd_clean_name(s, name);
+    s->helo_defer = s->defer_if_permit;
     return 0;
 }
 

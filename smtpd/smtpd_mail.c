@@ -52,8 +52,8 @@ bool smtpd_path(struct session *s, const char *word, bool empty_ok, bool utf8, c
         const char *domain = address_domain(*address);
         if (domain && !utf8 && !is_ascii(domain))
             return refuse_path(s, word);
-        if (!**address || (domain ? is_plain_domain(domain) && strchr(*address, '@') == domain - 1
-                                  : !strpbrk(*address, "@%!")))
+        if (!**address ||
+            (domain ? is_plain_domain(domain) && strchr(*address, '@') == domain - 1 : !strpbrk(*address, "@%!")))
             return true;
         if (!check_resolve(s, *address, &r) || !(r.flags & RESOLVE_ERROR))
             return true;
@@ -66,11 +66,11 @@ void smtpd_mail_reset(struct session *s)
     cleanup_abort(&s->cleanup);
     s->queue_id = s->sender = s->recipient = s->first_recipient = s->sasl_sender = NULL;
     s->data = NULL;
-    s->bdat = s->bdat_failed = s->rcpt_tried = s->unlisted_checked = s->premature = false;
+    s->bdat = s->bdat_failed = s->rcpt_tried = s->unlisted_checked = false;
     s->rcpt_count = s->rcpt_overshoot = 0;
     s->params = (struct smtp_mail_params){0};
     s->effects = (struct check_effects){0};
-    s->defer_if_permit = (struct check_verdict){0};
+    s->defer_if_permit = s->helo_defer;
     arena_reset(s->mail);
 }
 
@@ -117,6 +117,10 @@ static bool may_begin(struct session *s)
 {
     if (smtpd_params.smtpd_helo_required && !s->helo) {
         smtpd_reply(s, "503 5.5.1 Error: send HELO/EHLO first");
+        return false;
+    }
+    if (s->bdat || s->bdat_failed) {
+        smtpd_reply(s, "503 5.5.1 Error: MAIL after BDAT");
         return false;
     }
     if (s->sender) {
@@ -187,6 +191,7 @@ int smtpd_mail(struct session *s, struct slice args)
         s->sender = NULL;
         return -1;
     }
+    s->sender_defer = s->defer_if_permit;
     s->arrival_usec = clock_wall_usec();
     smtpd_reply(s, "250 2.1.0 Ok");
     return 0;

@@ -144,12 +144,17 @@ bool smtpd_message_open(struct session *s)
     return true;
 }
 
-/* Copies that access tables ask for; they come last, so that no header tells of them. */
-static void add_copies(struct session *s)
+/* What access tables ask for: some of them spoke after the message was begun. Copies come last, so that no header tells
+ * of them. */
+static void send_effects(struct session *s)
 {
-    for (size_t i = 0; i < s->effects.n_bcc; i++) {
-        struct msg_cleanup_recipient bcc = {
-            .address = s->effects.bcc[i], .orig_address = "", .dsn_orcpt = "", .dsn_notify = DSN_NOTIFY_NEVER};
+    const struct check_effects *e = &s->effects;
+    struct msg_cleanup_end end = {.flags = (e->hold ? CLEANUP_HOLD : 0) | (e->discard ? CLEANUP_DISCARD : 0),
+                                  .content_filter = e->filter ? e->filter : "",
+                                  .redirect_to = e->redirect ? e->redirect : ""};
+    cleanup_decide(s->cleanup, &end);
+    for (size_t i = 0; i < e->n_bcc; i++) {
+        struct msg_cleanup_recipient bcc = {.address = e->bcc[i], .orig_address = "", .dsn_orcpt = "", .is_copy = 1};
         cleanup_recipient(s->cleanup, &bcc);
     }
 }
@@ -202,7 +207,7 @@ static int commit(struct session *s)
 {
     struct msg_cleanup_done done = {0};
     unsigned long long size = s->data->size;
-    add_copies(s);
+    send_effects(s);
     cleanup_finish(&s->cleanup, s->call, &done, deadline_in(COMMIT_SECONDS));
     if (done.outcome != OUTCOME_OK) {
         int code = done.code ? (int)done.code : done.outcome == OUTCOME_NEVER ? 554 : 451;

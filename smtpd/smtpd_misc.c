@@ -28,17 +28,6 @@ int smtpd_quit(struct session *s, struct slice args)
     return 0;
 }
 
-/* The restrictions of a recipient apply, so that VRFY tells no more than RCPT would. */
-static bool verify(struct session *s)
-{
-    struct check c = {.session = s, .stage = STAGE_RECIPIENT};
-    for (enum check_stage i = STAGE_CLIENT; i <= STAGE_RECIPIENT; i++) {
-        if (check_run(s, i, &smtpd_shared.lists[i], NULL) == CHECK_REJECT)
-            return false;
-    }
-    return check_unlisted(&c, s->recipient, false) != CHECK_REJECT;
-}
-
 int smtpd_vrfy(struct session *s, struct slice args)
 {
     const char *address;
@@ -48,7 +37,7 @@ int smtpd_vrfy(struct session *s, struct slice args)
         return -1;
     }
     if (args.n == 0) {
-        smtpd_reply(s, "501 5.5.4 Syntax: VRFY address");
+        smtpd_reply(s, "501 5.5.4 Syntax: VRFY address%s", daemon_env->common.smtputf8_enable ? " [SMTPUTF8]" : "");
         return -1;
     }
     if (!smtpd_path(s, smtp_command_words(s->call, args), false, false, &address)) {
@@ -56,7 +45,7 @@ int smtpd_vrfy(struct session *s, struct slice args)
         return -1;
     }
     s->recipient = address;
-    if (verify(s)) {
+    if (smtpd_recipient_allowed(s)) { /* so that VRFY tells no more than RCPT would */
         smtpd_reply(s, "252 2.0.0 %s", smtp_command_words(s->call, args));
         result = 0;
     } else {
@@ -78,7 +67,10 @@ static bool flush_domain(struct session *s, const char *domain)
 
 static int etrn(struct session *s, const char *domain)
 {
-    if (check_run(s, STAGE_ETRN, &smtpd_shared.lists[STAGE_ETRN], NULL) == CHECK_REJECT) {
+    bool delayed = smtpd_params.smtpd_delay_reject;
+    if ((delayed && (check_run(s, STAGE_CLIENT, &smtpd_shared.lists[STAGE_CLIENT], NULL) == CHECK_REJECT ||
+                     check_run(s, STAGE_HELO, &smtpd_shared.lists[STAGE_HELO], NULL) == CHECK_REJECT)) ||
+        check_run(s, STAGE_ETRN, &smtpd_shared.lists[STAGE_ETRN], NULL) == CHECK_REJECT) {
         smtpd_reply_verdict(s);
         return -1;
     }

@@ -14,18 +14,18 @@ static bool unlisted_ok(struct session *s)
     if (smtpd_params.smtpd_reject_unlisted_recipient && !s->unlisted_checked &&
         check_unlisted(&c, s->recipient, false) == CHECK_REJECT)
         return false;
-    if (!smtpd_params.smtpd_reject_unlisted_sender || s->sender_checked)
+    if (!smtpd_params.smtpd_reject_unlisted_sender || s->sender_checked || !s->sender)
         return true;
     return check_unlisted(&c, s->sender, true) != CHECK_REJECT;
 }
 
-/* All lists that apply to a recipient, in their order; false with the verdict set. */
-static bool recipient_allowed(struct session *s)
+bool smtpd_recipient_allowed(struct session *s)
 {
     bool relay_first = smtpd_params.smtpd_relay_before_recipient_restrictions;
     s->unlisted_checked = false;
     if (str_eq_fold(s->recipient, "postmaster"))
         return true;
+    s->defer_if_permit = s->sender_defer;
     if (smtpd_params.smtpd_delay_reject) {
         s->defer_if_permit = (struct check_verdict){0};
         if (!run(s, STAGE_CLIENT) || !run(s, STAGE_HELO) || !run(s, STAGE_SENDER))
@@ -35,15 +35,7 @@ static bool recipient_allowed(struct session *s)
         return false;
     if (!unlisted_ok(s))
         return false;
-    if (s->defer_if_permit.code) {
-        BUF_AUTO context = BUF(8000);
-        s->verdict = s->defer_if_permit;
-        smtpd_log_context(s, &context);
-        log_info("%s: reject: %s from %s: %d %s;%s", s->queue_id ? s->queue_id : "NOQUEUE", s->where, s->namaddr,
-                 s->verdict.code, s->verdict.text, buf_cstr(&context));
-        return false;
-    }
-    return true;
+    return !s->defer_if_permit.code || check_defer(s) != CHECK_REJECT;
 }
 
 static bool may_add(struct session *s)
@@ -52,7 +44,7 @@ static bool may_add(struct session *s)
         smtpd_reply(s, "503 5.5.1 Error: need MAIL command");
         return false;
     }
-    if (s->bdat) {
+    if (s->bdat || s->bdat_failed) {
         smtpd_reply(s, "503 5.5.1 Error: RCPT after BDAT");
         return false;
     }
@@ -111,7 +103,7 @@ static int add(struct session *s, const struct smtp_rcpt_params *params)
         smtpd_reply(s, "452 4.5.3 Error: too many recipients");
         return s->rcpt_overshoot++ < smtpd_params.smtpd_recipient_overshoot_limit ? 0 : -1;
     }
-    if (!recipient_allowed(s)) {
+    if (!smtpd_recipient_allowed(s)) {
         smtpd_reply_verdict(s);
         return -1;
     }

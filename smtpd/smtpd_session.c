@@ -90,6 +90,14 @@ static bool tls_missing(const struct session *s)
     return smtpd_shared.tls_required && !stream_tls(s->stream);
 }
 
+/* Nothing but QUIT is for a client that the restrictions refused when it came. */
+static bool denied(struct session *s)
+{
+    if (s->client_verdict.code)
+        smtpd_reply(s, "503 5.7.0 Error: access denied for %s", s->namaddr);
+    return s->client_verdict.code;
+}
+
 /* Commands that are none of ours. */
 static int unknown(struct session *s, struct slice verb, struct slice line)
 {
@@ -101,6 +109,8 @@ static int unknown(struct session *s, struct slice verb, struct slice line)
         s->closing = true;
         return -1;
     }
+    if (denied(s))
+        return -1;
     smtpd_reply(s, "500 5.5.2 Error: command not recognized");
     return -1;
 }
@@ -110,15 +120,13 @@ static int dispatch(struct session *s, const struct smtpd_command *c, struct sli
 {
     if (!c->name)
         return unknown(s, verb, line);
-    if (s->client_verdict.code && c->verb != VERB_QUIT) {
-        smtpd_reply(s, "503 5.7.0 Error: access denied for %s", s->namaddr);
+    if (c->verb != VERB_QUIT && denied(s))
         return -1;
-    }
     if (tls_missing(s) && !(c->flags & CMD_BEFORE_TLS)) {
         smtpd_reply(s, "530 5.7.0 Must issue a STARTTLS command first");
         return -1;
     }
-    if (c->flags & CMD_LAST)
+    if (c->flags & CMD_LAST || !s->esmtp)
         note_pipelining(s);
     return c->handler(s, args);
 }
@@ -200,6 +208,7 @@ void smtpd_greet(struct session *s)
         smtpd_reply_verdict(s);
         return;
     }
+    s->client_defer = s->helo_defer = s->defer_if_permit;
     smtpd_reply_line(s, "220 %s", banner);
 }
 

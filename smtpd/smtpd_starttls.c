@@ -42,8 +42,6 @@ static void forget(struct session *s)
 {
     smtpd_mail_reset(s);
     s->helo = NULL;
-    s->esmtp = false;
-    s->proto = "SMTP";
     s->sasl_username = s->sasl_method = NULL;
     stream_consume(s->stream, stream_peek(s->stream).n);
 }
@@ -60,10 +58,6 @@ int smtpd_starttls(struct session *s, struct slice args)
     }
     if (stream_tls(s->stream)) {
         smtpd_reply(s, "554 5.5.1 Error: TLS already active");
-        return -1;
-    }
-    if (s->sender) {
-        smtpd_reply(s, "503 5.5.1 Error: MAIL transaction in progress");
         return -1;
     }
     smtpd_reply(s, "220 2.0.0 Ready to start TLS");

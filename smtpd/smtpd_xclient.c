@@ -202,11 +202,13 @@ struct attribute_row {
     const char *name;
     take_fn *take;
 };
-static const struct attribute_row xclient_rows[] = {
-    {"NAME", take_name},   {"REVERSE_NAME", take_reverse_name}, {"ADDR", take_addr},           {"PORT", take_port},         {"HELO", take_helo},
-    {"PROTO", take_proto}, {"LOGIN", take_login},               {"DESTADDR", take_dest_addr}, {"DESTPORT", take_dest_port}, {NULL, NULL}};
+static const struct attribute_row xclient_rows[] = {{"NAME", take_name},          {"REVERSE_NAME", take_reverse_name},
+                                                    {"ADDR", take_addr},          {"PORT", take_port},
+                                                    {"HELO", take_helo},          {"PROTO", take_proto},
+                                                    {"LOGIN", take_login},        {"DESTADDR", take_dest_addr},
+                                                    {"DESTPORT", take_dest_port}, {NULL, NULL}};
 static const struct attribute_row xforward_rows[] = {
-    {"NAME", forward_name}, {"ADDR", forward_addr},   {"PORT", forward_port},     {"HELO", forward_helo},
+    {"NAME", forward_name},   {"ADDR", forward_addr},   {"PORT", forward_port},     {"HELO", forward_helo},
     {"PROTO", forward_proto}, {"IDENT", forward_ident}, {"SOURCE", forward_source}, {NULL, NULL}};
 
 static bool may_begin(struct session *s, struct slice args, const char *verb, bool allowed)

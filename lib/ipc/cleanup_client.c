@@ -13,6 +13,7 @@ struct cleanup_client {
     char queue_id[104];
     struct buf content;
     int64_t deadline;
+    struct msg_cleanup_end end;
 };
 
 static void drop(struct cleanup_client *c, bool ok)
@@ -61,6 +62,7 @@ struct cleanup_client *cleanup_open(struct ipc_pool *pool, const struct msg_clea
         return NULL;
     }
     struct cleanup_client *c = MEM_NEW(struct cleanup_client);
+    c->end = (struct msg_cleanup_end){.content_filter = "", .redirect_to = ""};
     *c = (struct cleanup_client){.pool = pool, .conn = conn, .deadline = deadline, .content = BUF(2 * PIECE)};
     snprintf(c->queue_id, sizeof c->queue_id, "%s", begun.queue_id);
     *r = result_ok("2.0.0", "%s", "Ok");
@@ -101,12 +103,16 @@ bool cleanup_content(struct cleanup_client *c, const void *p, size_t n)
     return c->conn != NULL;
 }
 
+void cleanup_decide(struct cleanup_client *c, const struct msg_cleanup_end *end)
+{
+    c->end = *end;
+}
+
 void cleanup_finish(struct cleanup_client **cp, struct arena *a, struct msg_cleanup_done *done, int64_t deadline)
 {
     struct cleanup_client *c = *cp;
-    struct msg_cleanup_end end = {0};
     c->deadline = deadline;
-    bool ok = send_content(c) && queue(c, &ipc_type_cleanup_end, &end) && ipc_flush(c->conn, deadline) == IPC_OK &&
+    bool ok = send_content(c) && queue(c, &ipc_type_cleanup_end, &c->end) && ipc_flush(c->conn, deadline) == IPC_OK &&
               ipc_recv(c->conn, &ipc_type_cleanup_done, a, done, deadline) == IPC_OK;
     drop(c, ok);
     if (!ok)

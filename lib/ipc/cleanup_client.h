@@ -13,6 +13,8 @@ const char *cleanup_queue_id(const struct cleanup_client *c);
 /* These two buffer; false once the connection failed (cleanup_finish then says so). */
 bool cleanup_recipient(struct cleanup_client *c, const struct msg_cleanup_recipient *rcpt);
 bool cleanup_content(struct cleanup_client *c, const void *p, size_t n);
+/* What is to be done with the message, decided after it was begun; the strings live until cleanup_finish. */
+void cleanup_decide(struct cleanup_client *c, const struct msg_cleanup_end *end);
 /* Commits and waits: *done as cleanup answered (strings in the arena), or a made-up 451 4.3.0 "queue file write error".
  * Frees the client.
  */

@@ -56,7 +56,7 @@ enum resolve_flags {
     F(STR, client_addr, 64)                                                                                          \
     F(STR, client_port, 8)                                                                                           \
     F(STR, client_proto, 20) /* "ESMTP", "SMTP", "" */                                                               \
-    F(STR, client_helo, 1100)                                                                                        \
+    F(STR, client_helo, IPC_ADDR)                                                                                    \
     F(STR, sasl_method, 60)                                                                                          \
     F(STR, sasl_username, 300)                                                                                       \
     F(STR, sasl_sender, 300)                                                                                         \
@@ -95,11 +95,17 @@ enum dsn_notify {
 #define MSG_cleanup_recipient(F)                                           \
     F(STR, address, IPC_ADDR)                                              \
     F(STR, orig_address, IPC_ADDR) /* "" same as address */                \
-    F(STR, dsn_orcpt, 1200)        /* "rfc822;user@x", decoded; "" none */ \
-    F(U32, dsn_notify, 0)
+    F(STR, dsn_orcpt, IPC_ADDR)    /* "rfc822;user@x", decoded; "" none */ \
+    F(U32, dsn_notify, 0)                                                  \
+    F(U32, is_copy, 0) /* that a table asked for: no header tells of it */
 /* A piece of the content: LF line ends, pieces end anywhere. The whole is LF-terminated at cleanup_end if not empty. */
 #define MSG_cleanup_content(F) F(BYTES, data, 65536)
-#define MSG_cleanup_end(F) F(U32, unused, 0)
+/* What was decided after cleanup_begin: flags are of enum cleanup_flags (hold, discard), "" leaves the other two alone.
+ */
+#define MSG_cleanup_end(F)      \
+    F(U32, flags, 0)            \
+    F(STR, content_filter, 300) \
+    F(STR, redirect_to, IPC_ADDR)
 #define MSG_cleanup_abort(F) F(U32, unused, 0)
 #define MSG_cleanup_done(F)                              \
     F(U32, outcome, 0) /* enum outcome: OK is durable */ \
@@ -122,7 +128,7 @@ enum dsn_notify {
     F(U32, index, 0) /* qmgr's own number, to be sent back */ \
     F(STR, address, IPC_ADDR)                                 \
     F(STR, orig_address, IPC_ADDR)                            \
-    F(STR, dsn_orcpt, 1200)                                   \
+    F(STR, dsn_orcpt, IPC_ADDR)                               \
     F(U32, dsn_notify, 0)
 #define MSG_deliver_request(F)                                            \
     F(STR, queue_id, 100)                                                 \
@@ -144,7 +150,7 @@ enum dsn_notify {
     F(STR, client_addr, 64)                                               \
     F(STR, client_port, 8)                                                \
     F(STR, client_proto, 20)                                              \
-    F(STR, client_helo, 1100)                                             \
+    F(STR, client_helo, IPC_ADDR)                                         \
     F(STR, sasl_method, 60)                                               \
     F(STR, sasl_username, 300)                                            \
     F(STR, sasl_sender, 300)                                              \
@@ -178,7 +184,7 @@ enum deliver_flags {
 #define MSG_bounce_recipient(F)                                        \
     F(STR, address, IPC_ADDR)                                          \
     F(STR, orig_address, IPC_ADDR)                                     \
-    F(STR, dsn_orcpt, 1200)                                            \
+    F(STR, dsn_orcpt, IPC_ADDR)                                        \
     F(U32, dsn_notify, 0)                                              \
     F(STR, action, 12) /* failed delayed delivered relayed expanded */ \
     F(STR, dsn, 16)                                                    \
@@ -284,12 +290,12 @@ enum anvil_op {
 /* clang-format off */
 #define MSG_queue_envelope(F) \
     F(STR, sender, IPC_ADDR) F(STR, dsn_envid, 300) F(STR, body_type, 12) F(STR, context, 10) \
-    F(STR, client_name, IPC_HOST) F(STR, client_addr, 64) F(STR, client_port, 8) F(STR, client_proto, 20) F(STR, client_helo, 1100) \
+    F(STR, client_name, IPC_HOST) F(STR, client_addr, 64) F(STR, client_port, 8) F(STR, client_proto, 20) F(STR, client_helo, IPC_ADDR) \
     F(STR, sasl_method, 60) F(STR, sasl_username, 300) F(STR, sasl_sender, 300) \
     F(STR, content_filter, 300) F(STR, redirect_to, IPC_ADDR) F(STR, origin, 20) F(STR, syslog_name, 100) F(STR, sender_fullname, 300) F(U32, cleanup_flags, 0) \
     F(U32, dsn_ret, 0) F(U32, flags, 0) F(U32, hop, 0) F(U32, verbose_dsn, 0) F(I64, arrival_usec, 0) F(I64, create_usec, 0)
 #define MSG_queue_rcpt(F) \
-    F(STR, address, IPC_ADDR) F(STR, orig_address, IPC_ADDR) F(STR, dsn_orcpt, 1200) F(U32, dsn_notify, 0)
+    F(STR, address, IPC_ADDR) F(STR, orig_address, IPC_ADDR) F(STR, dsn_orcpt, IPC_ADDR) F(U32, dsn_notify, 0)
 #define MSG_queue_event(F) \
     F(U32, event, 0) F(U32, recipient, 0) F(I64, time, 0) F(STR, dsn, 16) F(STR, text, IPC_TEXT) F(STR, relay, 400) \
     F(STR, diagnostic, IPC_TEXT) F(STR, remote_mta, IPC_HOST)

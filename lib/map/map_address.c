@@ -81,9 +81,6 @@ enum map_status maps_lookup_address(struct maps *m, const char *address, const c
             return r;
         }
     }
-    if ((strategy & MAPS_AT_DOMAIN) && has_domain && (r = ask(&s, 0, true, true)) != MAP_NOT_FOUND) {
-        set_extension(&s, false, extension);
-        return r;
-    }
-    return MAP_NOT_FOUND;
+    /* A whole domain's entry is for no user in particular: no extension goes with it. */
+    return (strategy & MAPS_AT_DOMAIN) && has_domain ? ask(&s, 0, true, true) : MAP_NOT_FOUND;
 }

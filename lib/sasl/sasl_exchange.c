@@ -74,7 +74,7 @@ enum sasl_status sasl_start(struct sasl_service *s, struct sasl_exchange **x, co
     if (r->tls)
         buf_puts(&b, "\tsecured");
     if (r->initial != NULL)
-        buf_printf(&b, "\tresp=%s", strcmp(r->initial, "=") == 0 ? "" : r->initial);
+        buf_printf(&b, "\tresp=%s", r->initial);
     buf_putc(&b, '\n');
     (*x)->started = true;
     return ask(*x, &b, a, challenge, deadline);

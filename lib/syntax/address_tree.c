@@ -327,7 +327,8 @@ static bool blank_follows(const struct address_node *n)
     const struct address_node *next = n->next;
     if (!next)
         return false;
-    return n->type == ',' || n->type == NODE_GROUP || next->type == '<' || (n->type > 255 && next->type > 255 && next->type != NODE_GROUP);
+    return n->type == ',' || n->type == NODE_GROUP || next->type == '<' ||
+           (n->type > 255 && next->type > 255 && next->type != NODE_GROUP);
 }
 
 static const char *address_text(const struct address_tree *t, const struct address_node *address, bool external)

@@ -156,6 +156,46 @@ static const char *decode_xtext(struct slice in, struct arena *a)
     return out;
 }
 
+static void put_utf8(char *out, size_t *n, unsigned c)
+{
+    if (c >= 0x10000) {
+        out[(*n)++] = (char)(0xf0 | c >> 18);
+        out[(*n)++] = (char)(0x80 | (c >> 12 & 0x3f));
+    } else if (c >= 0x800) {
+        out[(*n)++] = (char)(0xe0 | c >> 12);
+    }
+    if (c >= 0x800)
+        out[(*n)++] = (char)(0x80 | (c >> 6 & 0x3f));
+    else
+        out[(*n)++] = (char)(0xc0 | c >> 6);
+    out[(*n)++] = (char)(0x80 | (c & 0x3f));
+}
+
+/* RFC 6533: "\x{E9}"; other characters stand for themselves. */
+static const char *decode_uxtext(struct slice in, struct arena *a)
+{
+    char *out = arena_alloc(a, in.n + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < in.n; i++) {
+        if (in.p[i] != '\\') {
+            out[n++] = in.p[i];
+            continue;
+        }
+        unsigned c = 0, digits = 0;
+        if (i + 3 >= in.n || in.p[i + 1] != 'x' || in.p[i + 2] != '{')
+            return NULL;
+        for (i += 3; i < in.n && digits <= 6 && hex_value(in.p[i]) >= 0; i++, digits++)
+            c = c * 16 + (unsigned)hex_value(in.p[i]);
+        if (digits < 2 || digits > 6 || i == in.n || in.p[i] != '}' || c == 0 || c > 0x10ffff)
+            return NULL;
+        if (c < 0x80)
+            out[n++] = (char)c;
+        else
+            put_utf8(out, &n, c);
+    }
+    return out;
+}
+
 static struct slice value_after(struct slice param, size_t n)
 {
     return slice_make(param.p + n, param.n - n);
@@ -260,10 +300,11 @@ static enum smtp_param_status parse_notify(struct slice value, struct smtp_rcpt_
 static enum smtp_param_status parse_orcpt(struct slice value, struct arena *a, struct smtp_rcpt_params *out)
 {
     ptrdiff_t semi = slice_find(value, ';');
-    if (out->orcpt || semi <= 0)
+    if (out->orcpt || semi <= 0 || value.n > ADDRESS_MAX)
         return SMTP_PARAM_BAD_ORCPT;
     struct slice type = slice_make(value.p, (size_t)semi);
-    const char *address = decode_xtext(value_after(value, type.n + 1), a);
+    struct slice text = value_after(value, type.n + 1);
+    const char *address = slice_eq_fold(type, SLICE("utf-8")) ? decode_uxtext(text, a) : decode_xtext(text, a);
     if (!address)
         return SMTP_PARAM_BAD_ORCPT;
     out->orcpt = arena_printf(a, "%.*s;%s", SLICE_ARG(type), address);

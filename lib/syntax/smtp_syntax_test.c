@@ -126,13 +126,20 @@ static void test_paths(void **state)
         bool strict;
         const char *address; /* NULL: refused */
     } cases[] = {
-        {"<a@b.test>", true, "a@b.test"},   {"<>", true, ""},
-        {"a@b.test", false, "a@b.test"},    {"a@b.test", true, NULL},
-        {"<a@b.test>(x)", false, "a@b.test"}, {"<a@b.test>(x)", true, NULL},
-        {"<s s@b.test>", false, NULL},      {"<\"s s\"@b.test>", false, "s s@b.test"},
-        {"<s@>", false, "s@"},              {"<a\x01@b.test>", false, "a\x01@b.test"},
-        {"<@>", true, NULL},                {"<<a@b.test>>", false, "a@b.test"},
-        {"<a@b>,<c@d>", false, NULL},       {"<@a,@b:c@d>", false, "c@d"},
+        {"<a@b.test>", true, "a@b.test"},
+        {"<>", true, ""},
+        {"a@b.test", false, "a@b.test"},
+        {"a@b.test", true, NULL},
+        {"<a@b.test>(x)", false, "a@b.test"},
+        {"<a@b.test>(x)", true, NULL},
+        {"<s s@b.test>", false, NULL},
+        {"<\"s s\"@b.test>", false, "s s@b.test"},
+        {"<s@>", false, "s@"},
+        {"<a\x01@b.test>", false, "a\x01@b.test"},
+        {"<@>", true, NULL},
+        {"<<a@b.test>>", false, "a@b.test"},
+        {"<a@b>,<c@d>", false, NULL},
+        {"<@a,@b:c@d>", false, "c@d"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ARENA_AUTO a = arena_new();
@@ -161,8 +168,8 @@ static void test_mail_params(void **state)
         const char *text;
         enum smtp_param_status st;
     } cases[] = {
-        {"SIZE=-1", SMTP_PARAM_BAD_SIZE},    {"SIZE=", SMTP_PARAM_BAD_SIZE},      {"SIZE", SMTP_PARAM_UNSUPPORTED},
-        {"BODY=", SMTP_PARAM_UNSUPPORTED},   {"RET=SOME", SMTP_PARAM_BAD_RET},    {"ENVID=", SMTP_PARAM_BAD_ENVID},
+        {"SIZE=-1", SMTP_PARAM_BAD_SIZE},     {"SIZE=", SMTP_PARAM_BAD_SIZE},      {"SIZE", SMTP_PARAM_UNSUPPORTED},
+        {"BODY=", SMTP_PARAM_UNSUPPORTED},    {"RET=SOME", SMTP_PARAM_BAD_RET},    {"ENVID=", SMTP_PARAM_BAD_ENVID},
         {"ENVID=a+g2", SMTP_PARAM_BAD_ENVID}, {"ENVID=+0A", SMTP_PARAM_BAD_ENVID}, {"junk", SMTP_PARAM_UNSUPPORTED}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_int_equal(smtp_command_mail_params(slice_of(cases[i].text), a, &m, &bad), cases[i].st);
@@ -188,9 +195,9 @@ static void test_rcpt_params(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_end_of_data), cmocka_unit_test(test_smuggling), cmocka_unit_test(test_bare),
-        cmocka_unit_test(test_lines),       cmocka_unit_test(test_words), cmocka_unit_test(test_paths),     cmocka_unit_test(test_mail_params),
-        cmocka_unit_test(test_rcpt_params),
+        cmocka_unit_test(test_end_of_data), cmocka_unit_test(test_smuggling),   cmocka_unit_test(test_bare),
+        cmocka_unit_test(test_lines),       cmocka_unit_test(test_words),       cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_mail_params), cmocka_unit_test(test_rcpt_params),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

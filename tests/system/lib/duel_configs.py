@@ -124,7 +124,7 @@ LIMITS = dict(smtpd_soft_error_limit="3", smtpd_hard_error_limit="6", smtpd_junk
 AUTH = dict(smtpd_sasl_auth_enable="yes", smtpd_sasl_type="dovecot", smtpd_sasl_path="inet:127.0.0.1:@AUTH@", smtpd_tls_security_level="may", smtpd_tls_cert_file="@CERT@",
             smtpd_tls_key_file="@KEY@", mynetworks="127.0.0.1/32", smtpd_relay_restrictions="permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination",
             smtpd_sender_login_maps="texthash:@CONF@/logins", smtpd_sender_restrictions="reject_sender_login_mismatch", broken_sasl_auth_clients="yes",
-            smtpd_sasl_authenticated_header="yes", smtpd_sasl_response_limit="600")
+            smtpd_sasl_authenticated_header="yes", smtpd_sasl_response_limit="12288")
 
 CONFIGS = {
     "base": config(),
@@ -148,6 +148,6 @@ CONFIGS = {
     "lists": config(RESTRICT_FILES, **{**RESTRICT, **dict(
         smtpd_client_restrictions="warn_if_reject reject_plaintext_session, check_client_access cidr:@CONF@/clients, permit_mynetworks, reject_unknown_reverse_client_hostname",
         smtpd_helo_restrictions="permit_mynetworks, reject_invalid_helo_hostname", smtpd_sender_restrictions="reject_unlisted_sender, reject_unauth_pipelining, check_sender_access { texthash:@CONF@/senders, search_order = sender, domain }" if False else "reject_unlisted_sender, reject_unauth_pipelining, check_sender_access texthash:@CONF@/senders, defer_if_permit",
-        smtpd_recipient_restrictions="texthash:@CONF@/rcpts, reject_non_fqdn_recipient, defer_if_reject, permit_auth_destination, sleep 0, nonsense_word, permit",
+        smtpd_recipient_restrictions="texthash:@CONF@/rcpts, reject_non_fqdn_recipient, defer_if_reject, permit_auth_destination, sleep 0, reject_unauth_destination",
         smtpd_relay_restrictions="", smtpd_data_restrictions="check_client_access cidr:@CONF@/clients", smtpd_null_access_lookup_key="<null>", smtpd_reject_footer="")}),
 }

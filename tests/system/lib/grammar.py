@@ -248,6 +248,8 @@ class Grammar:
                 steps += [("cmd", self.mail()), ("cmd", self.rcpt()), self.tail()]
             else:
                 steps.append(("cmd", b"QUIT"))
+        if any(s[0] == "tls" for s in steps):  # no half-closing there
+            steps = [("cmd", b"QUIT") if s[0] == "raw" else s for s in steps]
         source = None
         if self.config in ("restrict", "nodelay", "lists") and self.chance(0.4):
             source = self.action("127.0.1.%d")
