@@ -106,9 +106,7 @@ struct verdict run_command(struct work *w, const struct scope *s, const char *co
     t.environment = environment(w, s, &t.n_environment);
     t.argv = shell_argv(w, command, &t.n_argv);
     const char *folder = expand_names(w, s, s->runas, local_params.command_execution_directory, NULL);
-    t.chdir_to = *folder != '\0'                          ? folder
-                 : s->runas != NULL && s->runas->uid != 0 ? s->runas->home
-                                                          : daemon_env->common.queue_directory;
+    t.chdir_to = *folder != '\0' ? folder : daemon_env->common.queue_directory;
     t.time_limit = (uint32_t)local_params.command_time_limit;
     return run_task(w, s, &t);
 }
@@ -132,6 +130,7 @@ struct verdict to_file(struct work *w, const struct scope *s, const char *path)
         return fine();
     struct msg_user_delivery t = {.kind = maildir ? "maildir" : "file",
                                   .target = maildir ? arena_strndup(w->a, path, n - 1) : path,
+                                  .flags = strstr(local_params.mailbox_delivery_lock, "dotlock") ? TASK_DOTLOCK : 0U,
                                   .size_limit = local_params.mailbox_size_limit};
     struct verdict v = run_task(w, s, &t);
     if (!maildir && v.result.outcome != OUTCOME_OK) {

@@ -57,13 +57,22 @@ static struct verdict config_error(void)
     return verdict_of(result_never("5.3.5", "mail system configuration error"));
 }
 
-/* The worse of two; of two good ones the first that says something. */
-static struct verdict join(struct verdict a, struct verdict b)
+static void log_verdict(const struct work *w, const struct verdict *v)
+{
+    struct agent_result r = {.relay = "local", .result = v->result, .address = v->address};
+    if (!v->told && v->result.text[0] != '\0')
+        agent_log(w->d, w->place, &r);
+}
+
+/* The worse of two; of two good ones the first that says something. The other one is logged. */
+static struct verdict join(const struct work *w, struct verdict a, struct verdict b)
 {
     static const int weight[] = {[OUTCOME_OK] = 0, [OUTCOME_NEVER] = 1, [OUTCOME_TRY_AGAIN] = 2};
-    if (weight[a.result.outcome] != weight[b.result.outcome])
-        return weight[a.result.outcome] > weight[b.result.outcome] ? a : b;
-    return a.result.text[0] != '\0' ? a : b;
+    bool first = weight[a.result.outcome] != weight[b.result.outcome]
+                     ? weight[a.result.outcome] > weight[b.result.outcome]
+                     : a.result.text[0] != '\0';
+    log_verdict(w, first ? &b : &a);
+    return first ? a : b;
 }
 
 bool been_here(struct work *w, const char *kind, const char *what)
@@ -97,7 +106,7 @@ struct verdict expand_list(struct work *w, struct scope s, struct slice text)
 
 static bool refuse_include(struct verdict *v, const char *why, const char *path)
 {
-    log_warn("%s: %s", why, path);
+    log_warn(":include: file %s %s", path, why);
     *v = config_error();
     return false;
 }
@@ -110,15 +119,15 @@ static bool include_rights(struct work *w, struct scope *s, const char *path, st
     if (s->runas != NULL)
         return true;
     if (stat(path, &st) != 0)
-        return refuse_include(v, "unable to lookup :include: file", path);
+        return refuse_include(v, "cannot be looked up", path);
     if (!S_ISREG(st.st_mode))
-        return refuse_include(v, ":include: file is not a regular file", path);
+        return refuse_include(v, "is not a regular file", path);
     if (st.st_mode & S_IWOTH)
-        return refuse_include(v, ":include: file is world writable", path);
+        return refuse_include(v, "is world writable", path);
     struct daemon_passwd *pw = ARENA_NEW(w->a, struct daemon_passwd);
     if (!daemon_getpwuid(w->a, st.st_uid, pw, &error)) {
         if (!error)
-            return refuse_include(v, "cannot find username for the owner of :include: file", path);
+            return refuse_include(v, "belongs to no user", path);
         *v = verdict_of(result_try_again("4.3.0", "user lookup error"));
         return false;
     }
@@ -140,7 +149,7 @@ static struct verdict include_file(struct work *w, struct scope s, const char *p
     if (rc < 0)
         return verdict_of(result_try_again("4.3.0", "cannot read include file %s", path));
     if (rc == 0) {
-        refuse_include(&v, "cannot open :include: file", path);
+        refuse_include(&v, "cannot be opened", path);
         return v;
     }
     if (s.runas->uid == 0)
@@ -178,7 +187,16 @@ static struct verdict list_address(struct work *w, struct scope s, const struct 
     return fine();
 }
 
-static struct verdict one_destination(struct work *w, const struct waiting_item *i)
+/* "~/file" in a user's .forward. */
+static struct verdict to_home_file(struct work *w, const struct scope *s, const char *text)
+{
+    if (text[1] == '/' && s->runas != NULL && *s->runas->home == '/')
+        return to_file(w, s, arena_printf(w->a, "%s%s", s->runas->home, text + 1));
+    log_warn("bad home directory syntax for: %s", text);
+    return config_error();
+}
+
+static struct verdict deliver_to(struct work *w, const struct waiting_item *i)
 {
     switch (i->token.kind) {
     case TOKEN_COMMAND:
@@ -188,9 +206,17 @@ static struct verdict one_destination(struct work *w, const struct waiting_item 
     case TOKEN_INCLUDE:
         return include_file(w, i->scope, i->token.text);
     case TOKEN_ADDRESS:
-        return list_address(w, i->scope, &i->token);
+        return *i->token.text == '~' ? to_home_file(w, &i->scope, i->token.text) : list_address(w, i->scope, &i->token);
     }
     return fine();
+}
+
+static struct verdict one_destination(struct work *w, const struct waiting_item *i)
+{
+    struct verdict v = deliver_to(w, i);
+    if (v.address == NULL)
+        v.address = i->scope.address;
+    return v;
 }
 
 /* ---- aliases ---- */
@@ -423,16 +449,21 @@ static struct verdict expand_address(struct work *w, struct scope s, const char 
 void expand_recipient(struct agent_delivery *d, size_t place)
 {
     const struct msg_deliver_recipient *rcpt = &d->request.recipients[place];
-    struct work w = {.d = d, .rcpt = rcpt, .a = d->arena, .seen = hash_new(), .forward = forward_new(d->arena)};
+    struct work w = {
+        .d = d, .rcpt = rcpt, .place = place, .a = d->arena, .seen = hash_new(), .forward = forward_new(d->arena)};
     struct scope s = {.sender = d->request.sender, .delivered_to = rcpt->address, .address = rcpt->address};
     w.last = &w.first;
     w.delivered_to = delivery_seen(d, &w.n_delivered_to);
     struct verdict v = expand_address(&w, s, rcpt->address, false);
     for (; w.first != NULL; w.first = w.first->next)
-        v = join(v, one_destination(&w, w.first));
+        v = join(&w, v, one_destination(&w, w.first));
     if (v.result.outcome != OUTCOME_TRY_AGAIN) /* otherwise they would go out again at the next try */
-        v = join(v, verdict_of(forward_send(w.forward, d, rcpt)));
+        v = join(&w, v, verdict_of(forward_send(w.forward, d, rcpt)));
     hash_free(&w.seen, NULL);
+    if (result_is_ok(&v.result) && v.result.text[0] == '\0') {
+        log_warn("%s stands for nobody", rcpt->address);
+        v = config_error();
+    }
     if (v.told && v.passed != NULL) {
         agent_adopt(d, place, v.passed);
         return;

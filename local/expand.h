@@ -40,6 +40,7 @@ struct waiting_item {
 struct work {
     struct agent_delivery *d;
     const struct msg_deliver_recipient *rcpt;
+    size_t place; /* of the recipient in the request */
     struct arena *a;
     struct hash *seen;
     struct forward *forward;

@@ -78,14 +78,15 @@ bool token_next(struct arena *a, struct slice *rest, struct token *t)
         if (rest->n == 0)
             return false;
         BUF_AUTO b = BUF(65536);
+        bool quoted = *rest->p == '"'; /* angle brackets inside of quotes are the address's */
         take_word(rest, &b);
         char *text = arena_strdup(a, buf_cstr(&b));
         size_t n = strlen(text);
         *t = (struct token){.kind = TOKEN_ADDRESS, .text = text};
         line_start = false;
-        if (n > 1 && text[0] == '<' && text[n - 1] == '>')
+        if (!quoted && n > 1 && text[0] == '<' && text[n - 1] == '>')
             text[n - 1] = '\0', t->text++;
-        else if (*text == '<')
+        else if (!quoted && *text == '<')
             t->text++;
         if (*t->text == '\0')
             continue;

@@ -33,12 +33,26 @@ static bool lookup_id(struct maps *m, const char *what, const char *address, int
         log_warn("recipient %s: not found in %s", address, what);
     } else if (!slice_to_u64(slice_trim(buf_slice(&b)), UINT32_MAX - 1, &v) || (int64_t)v < least) {
         *r = result_try_again("4.3.5", "mail system configuration error");
-        log_warn("recipient %s: bad value \"%s\" in %s", address, buf_cstr(&b), what);
+        log_warn("recipient %s: bad %.3s %s in %s", address, what + strlen("virtual_"), buf_cstr(&b), what);
     } else {
         *id = (int64_t)v;
         return true;
     }
     return false;
+}
+
+/* What the operator has to put right waits for it: no user made this mailbox. */
+static struct result explain(struct arena *a, const struct msg_user_delivery *t, struct result r, uid_t uid, gid_t gid)
+{
+    const char *text = strcmp(t->kind, "mbox") != 0
+                           ? arena_strdup(a, r.text)
+                           : arena_printf(a, "delivery failed to mailbox %s: %s", t->target, r.text);
+    if (strstr(text, "Permission denied") != NULL)
+        log_warn("mailbox access problem for UID/GID=%ld/%ld: %s; perhaps the mailboxes have to be made in advance",
+                 (long)uid, (long)gid, text);
+    if (strcmp(r.dsn, "5.2.0") == 0)
+        return result_try_again("4.2.0", "%s", text);
+    return r.outcome == OUTCOME_NEVER ? result_never(r.dsn, "%s", text) : result_try_again(r.dsn, "%s", text);
 }
 
 static struct result store(struct agent_delivery *d, const struct msg_deliver_recipient *rcpt, const char *path,
@@ -64,7 +78,8 @@ static struct result store(struct agent_delivery *d, const struct msg_deliver_re
                                   .file = d->request.file};
     if (strstr(local_params.virtual_mailbox_lock, "dotlock") != NULL)
         t.flags |= TASK_DOTLOCK;
-    return task_run_as(uid, gid, NULL, &t, d->arena, NULL, deadline_in(daemon_env->common.ipc_timeout));
+    struct result r = task_run_as(uid, gid, NULL, &t, d->arena, NULL, deadline_in(daemon_env->common.ipc_timeout));
+    return result_is_ok(&r) ? r : explain(d->arena, &t, r, uid, gid);
 }
 
 static struct result deliver_one(struct agent_delivery *d, const struct msg_deliver_recipient *rcpt)

@@ -275,7 +275,7 @@ enum anvil_op {
     F(U32, flags, 0)                                                                                \
     F(I64, size_limit, 0)                                                                           \
     F(U32, time_limit, 0) /* seconds */                                                             \
-    F(STR, eol, 40)                                                                                  \
+    F(STR, eol, 40)                                                                                 \
     F(U64, content_offset, 0)                                                                       \
     F(U64, content_size, 0)                                                                         \
     F(FD, file, 0)

@@ -99,6 +99,16 @@ void agent_report(struct agent_delivery *d, size_t place, const struct agent_res
     };
 }
 
+void agent_log(const struct agent_delivery *d, size_t place, const struct agent_result *given)
+{
+    struct agent_result r = *given;
+    bool softened = r.result.outcome == OUTCOME_NEVER && common->soft_bounce;
+    if (softened)
+        r.result.dsn[0] = '4';
+    if (place < d->request.n_recipients)
+        log_result(d, place, &r, softened);
+}
+
 void agent_adopt(struct agent_delivery *d, size_t place, const struct msg_deliver_result *r)
 {
     if (place >= d->request.n_recipients || d->reported[place])

@@ -33,6 +33,8 @@ struct agent_result {
  * delays=a/b/c/d, dsn=.., status=.. (text)" and adds to the reply. With soft_bounce permanent becomes temporary here.
  */
 void agent_report(struct agent_delivery *d, size_t place, const struct agent_result *r);
+/* Logs as agent_report does, and reports nothing: for what became of a part of an expansion. */
+void agent_log(const struct agent_delivery *d, size_t place, const struct agent_result *r);
 /* What another delivery agent, which has logged it, said of this recipient. */
 void agent_adopt(struct agent_delivery *d, size_t place, const struct msg_deliver_result *r);
 /* All recipients that have no report yet. */

@@ -24,8 +24,9 @@ enum store_flags {
  * otherwise what went wrong, without the path. A failed write is undone by truncation. */
 struct result store_deliver_mbox(const char *path, const struct store_source *m, const char *sender, int64_t size_limit,
                                  unsigned flags);
-/* To a plain file, mbox format without dotlock: "/file/name" in aliases. "delivered to file". */
-struct result store_deliver_file(const char *path, const struct store_source *m, const char *sender,
-                                 int64_t size_limit);
+/* To a plain file, mbox format: "/file/name" in aliases. A dotlock that cannot be made is done without. "delivered to
+ * file". */
+struct result store_deliver_file(const char *path, const struct store_source *m, const char *sender, int64_t size_limit,
+                                 unsigned flags);
 /* An empty Maildir with its parents, when there is none yet: what a first login finds. */
 struct result store_make_maildir(const char *path);

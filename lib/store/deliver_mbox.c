@@ -147,10 +147,14 @@ static bool mailbox_usable(struct job *j, const struct stat *st)
     return false;
 }
 
-/* A mailbox is no symbolic link; what its open said then is what it says of the link's end, if that is missing. */
-static int open_mailbox(struct job *j, struct stat *st)
+/* A mailbox is no symbolic link. Of one that leads nowhere it is said what an open says. */
+static int open_mailbox(struct job *j, struct stat *st, bool *fresh)
 {
-    int fd = open(j->path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    enum { HOW = O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC };
+    int fd = open(j->path, HOW);
+    *fresh = fd < 0 && errno == ENOENT;
+    if (*fresh)
+        fd = open(j->path, HOW | O_CREAT | O_EXCL, 0600);
     if (fd >= 0 && fstat(fd, st) == 0)
         return fd;
     int error = errno;
@@ -158,6 +162,8 @@ static int open_mailbox(struct job *j, struct stat *st)
         close(fd);
     if (error == ELOOP && stat(j->path, st) == 0)
         j->result = refuse("file is a symbolic link");
+    else if (*fresh)
+        j->result = deliver_trouble("cannot create file exclusively", error == EEXIST ? EAGAIN : error);
     else
         j->result = deliver_trouble("cannot open file", error == ELOOP ? errno : error);
     return -1;
@@ -183,13 +189,15 @@ static void run_mbox(void *arg)
         return;
     }
     bool locked = j->dotlock && take_dotlock(lock);
-    if (j->dotlock && !locked && errno != EACCES && errno != EPERM) {
-        j->result = errno == EEXIST ? result_try_again("4.2.0", "unable to create lock file %s: File exists", lock)
-                                    : deliver_trouble("unable to create lock file", errno);
+    if (j->dotlock && !locked && (!j->is_file || errno == EEXIST)) {
+        char what[PATH_MAX + 50];
+        int error = errno;
+        snprintf(what, sizeof what, "unable to create lock file %s", lock);
+        j->result = deliver_trouble(what, error == EEXIST ? EAGAIN : error);
         return;
     }
-    bool fresh = access(j->path, F_OK) != 0;
-    FD_AUTO fd = open_mailbox(j, &st);
+    bool fresh;
+    FD_AUTO fd = open_mailbox(j, &st, &fresh);
     if (fd >= 0 && mailbox_usable(j, &st)) {
         bool regular = S_ISREG(st.st_mode);
         if (regular && !take_file_lock(fd))
@@ -217,12 +225,14 @@ struct result store_deliver_mbox(const char *path, const struct store_source *m,
     return j.result;
 }
 
-struct result store_deliver_file(const char *path, const struct store_source *m, const char *sender, int64_t size_limit)
+struct result store_deliver_file(const char *path, const struct store_source *m, const char *sender, int64_t size_limit,
+                                 unsigned flags)
 {
     struct job j = {.path = path,
                     .m = m,
                     .sender = sender,
                     .size_limit = size_limit,
+                    .dotlock = (flags & STORE_DOTLOCK) != 0,
                     .is_file = true,
                     .result = result_ok("2.0.0", "delivered to file: %s", path)};
     thread_run(run_mbox, &j);

@@ -182,15 +182,15 @@ static void plain_file(void **state)
     char path[300];
     struct store_source m = source();
     snprintf(path, sizeof path, "%s/file", dir);
-    struct result r = store_deliver_file(path, &m, "", 0);
+    struct result r = store_deliver_file(path, &m, "", 0, 0);
     assert_int_equal(r.outcome, OUTCOME_OK);
     assert_non_null(strstr(r.text, "delivered to file: /"));
     chmod(path, 0700);
-    assert_int_equal(store_deliver_file(path, &m, "", 0).outcome, OUTCOME_NEVER);
+    assert_int_equal(store_deliver_file(path, &m, "", 0, 0).outcome, OUTCOME_NEVER);
     unlink(path);
-    assert_int_equal(store_deliver_file("/dev/null", &m, "", 0).outcome, OUTCOME_OK);
+    assert_int_equal(store_deliver_file("/dev/null", &m, "", 0, 0).outcome, OUTCOME_OK);
     snprintf(path, sizeof path, "%s/none/file", dir);
-    assert_int_equal(store_deliver_file(path, &m, "", 0).outcome, OUTCOME_NEVER);
+    assert_int_equal(store_deliver_file(path, &m, "", 0, 0).outcome, OUTCOME_NEVER);
 }
 
 static void remove_tree(const char *path)
