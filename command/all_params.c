@@ -12,7 +12,7 @@
 #define PARAM_BOOL(name, ...) ROW(name, PARAM_T_BOOL, __VA_ARGS__)
 
 static const struct param all[] = {
-#include "all_params.inc"
+#include "generated/all_params.inc"
 };
 
 void all_params_register(void)

@@ -4,8 +4,8 @@
  * The postconf(1) command shows parameters as they are set, their defaults, or the services of master.cf, and changes
  * them in place. The output is that of Postfix 3.7, so that scripts and configuration management tools work unchanged.
  */
-#include "command/all_params.h"
 #include "command/postconf.h"
+#include "command/all_params.h"
 #include "lib/base/log.h"
 #include "lib/map/map.h"
 
