@@ -83,7 +83,7 @@ def test_queue_file_cut_in_the_middle_goes_to_corrupt(instance):
 
 
 def test_rubbish_on_every_port_costs_nobody_anything(instance):
-    i = instance()
+    i = instance(smtpd_error_sleep_time="0")
     watching = Smtp(i.port["smtp"])
     rubbish = random.Random(1)
     for name, port in i.port.items():
