@@ -6,8 +6,8 @@
  * merpati [-c DIR] user add|passwd|del NAME | user list
  *
  * -c names the configuration folder; MAIL_CONFIG does the same. Several configurations may run side by side. `start`
- * says what `check` finds, and returns when the mail system takes connections, or says why it does not. Under the name postfix the messages are
- * those of postfix(1). */
+ * says what `check` finds, and returns when the mail system takes connections, or says why it does not. Under the name
+ * postfix the messages are those of postfix(1). */
 #include "command/merpati.h"
 
 #include "command/all_params.h"
