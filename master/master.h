@@ -47,9 +47,10 @@ struct worker {
     struct list link;
     struct supervised *owner;
     pid_t pid;
-    int status; /* our end of the status socket */
+    int status;             /* our end of the status socket */
+    struct fiber *listener; /* reads it */
     int64_t started;
-    bool draining;
+    bool draining; /* takes no clients any more */
 };
 
 /* service.c */
@@ -71,4 +72,6 @@ void worker_start_all(struct supervised *s);
 void worker_wake(struct supervised *s, char request);
 void worker_reap(void);
 unsigned worker_count(void);
+/* Those of a service that take clients. */
+unsigned worker_serving(const struct supervised *s);
 void worker_signal_all(int signo);

@@ -222,11 +222,14 @@ static int epoll_of(const struct supervised *s)
     return epoll;
 }
 
-/* A reload's old process of a service that must be alone. */
+/* A process that drains, of a service that must be alone: a reload's old one, or one that makes way by itself. */
 static bool predecessor_lives(const struct supervised *s)
 {
     if (!is_single(&s->service))
         return false;
+    LIST_EACH (l, &s->workers)
+        if (LIST_ENTRY(l, struct worker, link)->draining)
+            return true;
     LIST_EACH (l, &master.services) {
         const struct supervised *o = LIST_ENTRY(l, struct supervised, link);
         if (o != s && o->removed && same_address(&o->service, &s->service) && !list_empty(&o->workers))
@@ -290,9 +293,9 @@ void services_start(void)
         }
         if (s->service.wakeup > 0 && !s->waker)
             s->waker = fiber_start("wakeup", wakeup_fiber, s);
-        if (!s->watcher && list_empty(&s->workers))
-            s->watcher = fiber_start(s->service.name, watch_fiber, s);
-        else if (!list_empty(&s->workers))
+        if (worker_serving(s) > 0)
             worker_start_all(s);
+        else if (!s->watcher)
+            s->watcher = fiber_start(s->service.name, watch_fiber, s);
     }
 }

@@ -60,6 +60,46 @@ static void place_descriptors(const struct supervised *s, int status)
     close_range(3, MASTER_STATUS_FD - 1, 0);
 }
 
+/* A worker says 'D' when it drains by itself: another takes its clients. Owns the worker once that has ended. */
+static void listen_fiber(void *arg)
+{
+    struct worker *w = arg;
+    struct io io;
+    char said[16];
+    io_init(&io, w->status);
+    while (w->owner) {
+        io_attempt(&io, IO_READ);
+        ssize_t n = read(w->status, said, sizeof said);
+        if (n > 0 && w->owner && !w->draining) {
+            w->draining = true;
+            if (worker_serving(w->owner) == 0)
+                services_start();
+        }
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+            break;
+        if (n < 0 && io_wait(&io, IO_READ, DEADLINE_NEVER) != WAIT_OK)
+            break;
+    }
+    io_fini(&io);
+    w->listener = NULL;
+    if (!w->owner) {
+        close(w->status);
+        free(w);
+    }
+}
+
+static void forget(struct worker *w)
+{
+    list_remove(&w->link);
+    w->owner = NULL;
+    if (w->listener) {
+        fiber_cancel(w->listener);
+        return;
+    }
+    close(w->status);
+    free(w);
+}
+
 static void child(const struct supervised *s, int status, char **argv)
 {
     sigset_t none;
@@ -101,10 +141,11 @@ static bool start_one(struct supervised *s)
     struct worker *w = MEM_NEW(struct worker);
     *w = (struct worker){.owner = s, .pid = pid, .status = pair[0], .started = clock_mono()};
     list_append(&s->workers, &w->link);
+    w->listener = fiber_start("worker", listen_fiber, w);
     return true;
 }
 
-static unsigned serving(const struct supervised *s)
+unsigned worker_serving(const struct supervised *s)
 {
     unsigned n = 0;
     LIST_EACH (l, &s->workers)
@@ -116,7 +157,7 @@ void worker_start_all(struct supervised *s)
 {
     if (master.stopping || s->removed || clock_mono() < s->throttled_until)
         return;
-    for (unsigned n = serving(s); n < s->workers_wanted; n++)
+    for (unsigned n = worker_serving(s); n < s->workers_wanted; n++)
         if (!start_one(s))
             break;
 }
@@ -124,9 +165,11 @@ void worker_start_all(struct supervised *s)
 void worker_wake(struct supervised *s, char request)
 {
     worker_start_all(s);
-    LIST_EACH (l, &s->workers)
-        if (write(LIST_ENTRY(l, struct worker, link)->status, &request, 1) < 0 && errno != EAGAIN && errno != EPIPE)
+    LIST_EACH (l, &s->workers) {
+        struct worker *w = LIST_ENTRY(l, struct worker, link);
+        if (!w->draining && write(w->status, &request, 1) < 0 && errno != EAGAIN && errno != EPIPE)
             log_warn("wake-up of %s: %s", s->service.name, strerror(errno));
+    }
 }
 
 static void report_end(const struct worker *w, int status)
@@ -151,12 +194,8 @@ static void worker_ended(struct worker *w, int status)
         log_warn("%s: bad command startup -- throttling", s->program);
         s->throttled_until = deadline_in(master.params.service_throttle_time);
     }
-    close(w->status);
-    list_remove(&w->link);
-    free(w);
-    if (!s->removed && !master.stopping && (!s->lazy || failed))
-        services_start();
-    else if (!s->removed && list_empty(&s->workers))
+    forget(w);
+    if (!s->removed && !master.stopping && (!s->lazy || failed || worker_serving(s) == 0))
         services_start();
 }
 

@@ -108,6 +108,8 @@ static void load_configuration(const struct daemon *d, struct start *s)
 
 /* ---- descriptors ---- */
 
+static bool has_master;
+
 static bool is_unix_stream(int fd)
 {
     int domain = 0, type = 0;
@@ -130,6 +132,7 @@ static void take_descriptors(struct start *s)
     for (int i = 0; s->of_master && i < s->listeners; i++)
         if (!is_service(FIRST_LISTENER + i))
             log_fatal("descriptor %d is no socket of the service", FIRST_LISTENER + i);
+    has_master = s->of_master;
     if (!s->of_master)
         s->listeners = 0;
     else
@@ -206,13 +209,23 @@ static void status_fiber(void *arg)
     fiber_start("orphan", orphan_fiber, NULL);
 }
 
+/* Of our own accord; master is told, so that another takes the clients that come from now on. */
+static void make_way(void)
+{
+    if (env.draining)
+        return;
+    if (has_master && send(STATUS_FD, "D", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_warn("master cannot be told of the end: %s", strerror(errno));
+    fiber_start("drain", drain_fiber, NULL);
+}
+
 /* A table that we may not read: whoever starts anew reads it before its privileges go. */
 static void on_denied_table(void)
 {
     if (env.draining)
         return;
     log_info("a table has changed that only a new process may read: making way for one");
-    fiber_start("drain", drain_fiber, NULL);
+    make_way();
 }
 
 /* A worker without a session for max_idle ends; master starts another with the next client. */
@@ -222,7 +235,7 @@ static void look_fiber(void *arg)
         if (env.draining)
             return;
         if (!env.daemon->single && accept_idle_seconds() >= env.common.max_idle) {
-            fiber_start("drain", drain_fiber, NULL);
+            make_way();
             return;
         }
     }

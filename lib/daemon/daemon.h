@@ -1,12 +1,11 @@
 /* daemon.h - the one skeleton of every daemon: reads the configuration, opens what needs privileges, gives them up,
  * takes connections, drains, ends. A daemon's main.c declares a struct daemon and hands over.
  *
- * How master starts a worker: argv = { "smtpd", "-n", SERVICE_NAME, "-t", "inet"|"unix"|"pass"|"fifo", ["-u"]
- * (unprivileged: mail_owner),
- * ["-c"] (chroot), ["-s", N] number of listening sockets, inherited as descriptors 6, 7, ..., "-m", MAXPROC share of
- * this worker, args of master.cf (-o name=value, -v) }; descriptor 5 is the status pipe to master (a struct of pid,
- * sessions, as the worker changes between idle and busy); MAIL_CONFIG names the configuration folder. The end of file
- * on descriptor 5 means that master is gone: drain and exit. */
+ * How master starts a worker: argv = { "smtpd", "-n", SERVICE_NAME, "-t", "inet"|"unix"|"pass"|"fifo", "-s", N number
+ * of listening sockets, inherited as descriptors 6, 7, ..., "-m", MAXPROC share of this worker, args of master.cf (-o
+ * name=value, -v; -u and -c are taken and mean nothing) }; MERPATI_WORKER in the environment; descriptor 5 is one end
+ * of a socket pair: a byte from master is a wake-up, 'D' to master says that this worker takes no clients any more, and
+ * the end of file that master is gone: end within seconds. MAIL_CONFIG names the configuration folder. */
 #pragma once
 #include "lib/conf/common.h"
 #include "lib/ipc/ipc.h"

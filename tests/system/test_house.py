@@ -163,3 +163,37 @@ def test_a_main_cf_of_postfix_is_told_and_served(instance):
     i.wait_delivered()
     i.run("sendmail", "-f", "x@example.test", "bob@example.test", input="Subject: x\n\nx\n")
     i.wait_delivered(2)
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="needs root: there are no rights to give up without it")
+def test_who_makes_way_keeps_nobody_waiting(instance):
+    """A worker that gives way to a new one still has sessions: the clients that come meanwhile are served by the new one."""
+    def access(text):
+        (i.conf / "new").write_text(text)
+        (i.conf / "new").chmod(0o600)
+        (i.conf / "new").rename(i.conf / "access")
+
+    i = instance(service_workers=1, files={"access": "192.0.2.1 REJECT\n"})
+    (i.conf / "access").chmod(0o600)
+    i.main["smtpd_client_restrictions"] = "check_client_access texthash:$config_directory/access"
+    i.main["smtpd_delay_reject"] = "no"
+    i.write_main()
+    i.reload()
+    i.log.wait("reload --")
+    held = Smtp(i.port["smtp"])
+    assert held.greeting[0] == 220
+    old = {pid for pid, name in i.pids().items() if name == "smtpd"}
+    access("127.0.0.1 REJECT go away\n# longer\n")
+    end = time.monotonic() + LONG
+    while "making way for one" not in i.log_tail(200):
+        assert time.monotonic() < end
+        Smtp(i.port["smtp"]).close()
+        time.sleep(0.2)
+    text = ""
+    while "go away" not in text:
+        assert time.monotonic() < end, text
+        s = Smtp(i.port["smtp"])
+        text = s.greeting[1] + s.cmd("EHLO x.test")[1] if s.greeting[0] != 220 else s.cmd("EHLO x.test")[1]
+        s.close()
+    assert any(alive(p) for p in old)  # it still has its session
+    assert held.cmd("NOOP")[0] in (250, 421)
