@@ -67,7 +67,7 @@ static const char *make_boundary(const struct msg_bounce_request *q, struct aren
 {
     /* Whatever the message holds, the boundary does not occur in it. */
     for (unsigned n = 0;; n++) {
-        char *b = arena_printf(a, "%s.%lld/%s", q->queue_id, (long long)(clock_wall_usec() / 1000000 + n),
+        char *b = arena_printf(a, "%s.%lld/%s", q->queue_id, (long long)clock_wall_usec() / 1000000 + n,
                                daemon_env->common.myhostname);
         if (!memmem(content.p, content.n, b, strlen(b)))
             return b;

@@ -39,6 +39,7 @@ static void refuse(struct cleanup *m, const char *text, bool temporary)
     char dsn[16] = "";
     int used = 0;
     unsigned a, b, c;
+    /* NOLINTNEXTLINE(cert-err34-c): so few digits cannot overflow */
     if (sscanf(text, "%1u.%3u.%3u%n", &a, &b, &c, &used) == 3 && (text[used] == ' ' || !text[used]) &&
         (a == 4 || a == 5))
         snprintf(dsn, sizeof dsn, "%u.%u.%u", a, b, c);

@@ -303,7 +303,7 @@ enum imap_verdict imap_append(struct imap *s, struct imap_cursor *c)
 {
     const char *name;
     unsigned flags = 0;
-    uint32_t keywords = 0, uid;
+    uint32_t keywords = 0, uid = 0;
     time_t date = time(NULL);
     struct slice text;
     if (!imap_space(c) || !imap_mailbox_name(s, c, &name) || !imap_space(c))

@@ -4,6 +4,7 @@
 #include "lib/syntax/header.h"
 #include "smtpd/smtpd.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { ACTION_MAX = 8000 };
@@ -243,8 +244,8 @@ static bool effect(struct check *c, const char *title, const char *action, const
         return true;
     } else
         return false;
-    char lower[16] = {0};
-    memcpy(lower, action, strlen(action) < sizeof lower ? strlen(action) : sizeof lower - 1);
+    char lower[16];
+    snprintf(lower, sizeof lower, "%.15s", action);
     str_lower(lower);
     log_action(c, lower, text, subject, class_name);
     return true;

@@ -388,7 +388,7 @@ enum ipc_status ipc_recv(struct ipc_conn *c, const struct ipc_type *t, struct ar
     const struct ipc_field *f = fd_field(t);
     uint64_t start = c->received - (c->in_end - c->in_start);
     int fd = c->n_fds ? take_fd(c, start, start + c->held, f != NULL) : -1;
-    if (fd >= 0)
+    if (f != NULL && fd >= 0)
         *(int *)(void *)((char *)msg + f->offset) = fd;
     return IPC_OK;
 }
