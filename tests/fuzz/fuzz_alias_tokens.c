@@ -1,5 +1,5 @@
-/* Destination lists of aliases(5), .forward and :include: files: every list ends, and what a token is made of stays within
- * the text. */
+/* Destination lists of aliases(5), .forward and :include: files: every list ends, and what a token is made of stays
+ * within the text. */
 #include "local/tokens.h"
 
 #include <stdint.h>
