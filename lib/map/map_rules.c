@@ -221,8 +221,13 @@ static struct rules *read_rules(struct map *m, const struct rule_kind *kind, str
 
 bool rules_open(struct map *m, const struct rule_kind *kind, struct buf *err)
 {
-    if (*m->name != '{')
+    struct slice text = slice_of(m->name);
+    if (*m->name != '{') {
         map_file_init(&m->file, m->name);
+    } else if (!map_strip_braces(&text)) {
+        buf_printf(err, "%s: no closing brace at the end", m->title);
+        return false;
+    }
     m->state = read_rules(m, kind, err);
     return m->state != NULL;
 }

@@ -115,6 +115,8 @@ static void test_bad_titles(void **state)
                                       "unix:shadow",
                                       "texthash:/no/x",
                                       "unionmap:{nosuch:x}",
+                                      "regexp:{/x/ y",
+                                      "cidr:{",
                                       "hash:/no/such/file"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         BUF_AUTO err = BUF(1000);
