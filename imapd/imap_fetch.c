@@ -11,7 +11,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum item_kind { ITEM_FLAGS, ITEM_UID, ITEM_SIZE, ITEM_DATE, ITEM_ENVELOPE, ITEM_BODY, ITEM_STRUCTURE, ITEM_SECTION };
+enum item_kind {
+    ITEM_FLAGS,
+    ITEM_UID,
+    ITEM_SIZE,
+    ITEM_DATE,
+    ITEM_MODSEQ,
+    ITEM_ENVELOPE,
+    ITEM_BODY,
+    ITEM_STRUCTURE,
+    ITEM_SECTION
+};
 enum section_kind { SECTION_ALL, SECTION_HEADER, SECTION_FIELDS, SECTION_FIELDS_NOT, SECTION_TEXT, SECTION_MIME };
 
 struct item {
@@ -28,6 +38,7 @@ struct item {
 struct request {
     VEC(struct item) items;
     bool needs_text, marks_seen;
+    uint64_t changed_since;
 };
 
 /* One message's text, loaded when an item needs it. */
@@ -159,6 +170,8 @@ static bool parse_item(struct imap *s, struct imap_cursor *c, struct request *r)
             (struct item){.kind = ITEM_SECTION, .label = "RFC822.TEXT", .section = SECTION_TEXT, .marks_seen = true});
     else if (imap_word(c, "RFC822"))
         add(r, (struct item){.kind = ITEM_SECTION, .label = "RFC822", .marks_seen = true});
+    else if (imap_word(c, "MODSEQ"))
+        add(r, (struct item){.kind = ITEM_MODSEQ, .label = "MODSEQ"});
     else if (imap_word(c, "UID"))
         add(r, (struct item){.kind = ITEM_UID, .label = "UID"});
     else
@@ -190,6 +203,27 @@ static bool parse_request(struct imap *s, struct imap_cursor *c, struct request 
             return false;
     while (imap_space(c));
     return imap_char(c, ')');
+}
+
+static bool asks_for(const struct request *r, enum item_kind kind)
+{
+    for (size_t i = 0; i < r->items.n; i++)
+        if (r->items.items[i].kind == kind)
+            return true;
+    return false;
+}
+
+/* " (CHANGEDSINCE 12)", when there is one (RFC 7162 section 3.1.4). */
+static bool parse_modifier(struct imap_cursor *c, struct request *r)
+{
+    if (imap_at_end(c))
+        return true;
+    if (!imap_space(c) || !imap_char(c, '(') || !imap_word(c, "CHANGEDSINCE") || !imap_space(c) ||
+        !imap_number64(c, &r->changed_since) || r->changed_since == 0 || !imap_char(c, ')'))
+        return false;
+    if (!asks_for(r, ITEM_MODSEQ))
+        add(r, (struct item){.kind = ITEM_MODSEQ, .label = "MODSEQ"});
+    return imap_at_end(c);
 }
 
 /* ---- the message ---- */
@@ -349,6 +383,9 @@ static void print_item(struct imap *s, const struct item *i, struct imap_seen *v
         buf_printf(&out, "%lld",
                    l->memory ? (long long)l->text.n : (long long)mailbox_virtual_size(s->mailbox, v->uid));
         break;
+    case ITEM_MODSEQ:
+        buf_printf(&out, "(%llu)", (unsigned long long)v->modseq);
+        break;
     case ITEM_DATE:
         buf_putc(&out, '"');
         date_imap(&out, internal_date(s, v->uid, l));
@@ -378,17 +415,11 @@ static bool mark_seen(struct imap *s, const struct request *r, struct imap_seen 
     struct result done = mailbox_set_flags(s->mailbox, v->uid, flags, keywords);
     if (!result_is_ok(&done))
         return false;
+    m = mailbox_find(s->mailbox, v->uid);
     v->flags = (uint16_t)flags;
     v->keywords = keywords;
+    v->modseq = m ? m->modseq : v->modseq;
     return true;
-}
-
-static bool asks_for(const struct request *r, enum item_kind kind)
-{
-    for (size_t i = 0; i < r->items.n; i++)
-        if (r->items.items[i].kind == kind)
-            return true;
-    return false;
 }
 
 /* False when the message is gone. */
@@ -420,6 +451,10 @@ static bool fetch_one(struct imap *s, const struct request *r, size_t place)
             imap_write(s, SLICE(" "));
             print_item(s, &(struct item){.kind = ITEM_FLAGS, .label = "FLAGS"}, v, &l);
         }
+        if (seen_now && s->condstore && !asks_for(r, ITEM_MODSEQ)) {
+            imap_write(s, SLICE(" "));
+            print_item(s, &(struct item){.kind = ITEM_MODSEQ, .label = "MODSEQ"}, v, &l);
+        }
         imap_write(s, SLICE(")\r\n"));
     }
     free(l.memory);
@@ -432,13 +467,18 @@ enum imap_verdict imap_fetch(struct imap *s, struct imap_cursor *c)
 {
     struct imap_set set;
     struct request r = {0};
-    bool ok = imap_space(c) && imap_set_parse(c, &set) && imap_space(c) && parse_request(s, c, &r) && imap_at_end(c);
+    bool ok =
+        imap_space(c) && imap_set_parse(c, &set) && imap_space(c) && parse_request(s, c, &r) && parse_modifier(c, &r);
     /* A number that no message has is a mistake; a UID may have gone any time. */
     for (size_t i = 0; ok && !s->by_uid && i < set.n; i++)
         ok = (set.ranges[i].first <= s->view.n || set.ranges[i].first == UINT32_MAX) && s->view.n > 0;
     bool missing = false;
+    if (ok)
+        imap_settle_set(s, &set);
+    if (ok && asks_for(&r, ITEM_MODSEQ))
+        imap_enable_condstore(s);
     for (size_t i = 0; ok && i < s->view.n; i++)
-        if (imap_in_set(s, &set, i))
+        if (imap_in_set(s, &set, i) && s->view.items[i].modseq > r.changed_since)
             missing |= !fetch_one(s, &r, i);
     VEC_FREE(&r.items);
     if (!ok)

@@ -162,13 +162,13 @@ static bool status_items(struct imap *s, struct imap_cursor *c, struct mailbox *
     const char *before = "";
     if (!imap_char(c, '('))
         return false;
+    size_t messages = mailbox_count(m), unseen = 0, recent = 0;
+    for (size_t i = 0; i < messages; i++) {
+        const struct mailbox_message *one = mailbox_at(m, i);
+        unseen += !(one->flags & MAILDIR_SEEN);
+        recent += one->recent || strncmp(one->file, "new/", 4) == 0;
+    }
     do {
-        size_t messages = mailbox_count(m), unseen = 0, recent = 0;
-        for (size_t i = 0; i < messages; i++) {
-            const struct mailbox_message *one = mailbox_at(m, i);
-            unseen += !(one->flags & MAILDIR_SEEN);
-            recent += one->recent || strncmp(one->file, "new/", 4) == 0;
-        }
         if (imap_word(c, "MESSAGES"))
             buf_printf(out, "%sMESSAGES %zu", before, messages);
         else if (imap_word(c, "RECENT"))
@@ -179,7 +179,10 @@ static bool status_items(struct imap *s, struct imap_cursor *c, struct mailbox *
             buf_printf(out, "%sUIDVALIDITY %u", before, mailbox_uid_validity(m));
         else if (imap_word(c, "UNSEEN"))
             buf_printf(out, "%sUNSEEN %zu", before, unseen);
-        else
+        else if (imap_word(c, "HIGHESTMODSEQ")) {
+            buf_printf(out, "%sHIGHESTMODSEQ %llu", before, (unsigned long long)mailbox_modseq(m));
+            imap_enable_condstore(s);
+        } else
             return false;
         before = " ";
     } while (imap_space(c));

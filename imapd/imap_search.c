@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DEPTH_MOST = 50, DAY = 86400 };
+enum { DEPTH_MOST = 50, DAY = 86400, LOOKS_MOST = 5000 /* messages looked at in one go */ };
 
 enum key_kind {
     KEY_ALL,
@@ -37,7 +37,8 @@ enum key_kind {
     KEY_SENT_SINCE,
     KEY_HEADER,
     KEY_BODY,
-    KEY_TEXT
+    KEY_TEXT,
+    KEY_MODSEQ
 };
 
 struct key {
@@ -47,6 +48,7 @@ struct key {
     unsigned flag;
     const char *name, *text;
     uint32_t number;
+    uint64_t modseq;
     time_t day;
 };
 
@@ -146,6 +148,21 @@ static bool parse_simple(struct imap *s, struct imap_cursor *c, const struct sim
     return false;
 }
 
+/* MODSEQ ["/flags/NAME" all|priv|shared] 12 (RFC 7162 section 3.1.5); flags are kept together, so their names do not
+ * matter. */
+static bool parse_modseq(struct imap_cursor *c, struct key *k)
+{
+    struct slice entry;
+    k->kind = KEY_MODSEQ;
+    if (!imap_space(c))
+        return false;
+    if (c->rest.n && c->rest.p[0] == '"' &&
+        (!imap_string(c, &entry) || !imap_space(c) ||
+         (!imap_word(c, "all") && !imap_word(c, "priv") && !imap_word(c, "shared")) || !imap_space(c)))
+        return false;
+    return imap_number64(c, &k->modseq);
+}
+
 static bool parse_pair(struct imap *s, struct imap_cursor *c, struct key *k, int depth)
 {
     return imap_space(c) && parse_key(s, c, &k->a, depth + 1) &&
@@ -159,12 +176,19 @@ static bool parse_key(struct imap *s, struct imap_cursor *c, struct key **out, i
     if (imap_char(c, '('))
         return parse_keys(s, c, out, depth + 1) && imap_char(c, ')');
     struct key *k = *out = key_new(s, KEY_SET);
-    if (imap_set_parse(c, &k->set))
+    if (imap_set_parse(c, &k->set)) {
+        imap_set_settle(&k->set, (uint32_t)s->view.n);
         return true;
+    }
     if (imap_word(c, "UID")) {
         k->kind = KEY_UID_SET;
-        return imap_space(c) && imap_set_parse(c, &k->set);
+        if (!imap_space(c) || !imap_set_parse(c, &k->set))
+            return false;
+        imap_set_settle(&k->set, s->view.n ? s->view.items[s->view.n - 1].uid : 0);
+        return true;
     }
+    if (imap_word(c, "MODSEQ"))
+        return parse_modseq(c, k);
     if (imap_word(c, "NOT") || imap_word(c, "OR")) {
         k->kind = ascii_upper(c->rest.p[-1]) == 'T' ? KEY_NOT : KEY_OR;
         return parse_pair(s, c, k, depth);
@@ -392,23 +416,44 @@ static bool holds(struct candidate *m, const struct key *k)
     case KEY_BODY:
     case KEY_TEXT:
         return text_holds(m, k);
+    case KEY_MODSEQ:
+        return m->seen->modseq >= k->modseq;
     }
     return false;
 }
 
 /* ---- the answer ---- */
 
-static void say_plain(struct imap *s, const uint32_t *found, size_t n)
+static bool has_modseq(const struct key *k)
+{
+    return k && (k->kind == KEY_MODSEQ || has_modseq(k->a) || has_modseq(k->b));
+}
+
+/* The highest of those that are told of: of the first and the last when only these are (RFC 7162 section 3.1.10). */
+static uint64_t highest_modseq(const uint64_t *modseqs, size_t n, unsigned wanted)
+{
+    uint64_t highest = 0;
+    bool ends_only = wanted && !(wanted & (RETURN_ALL | RETURN_COUNT));
+    for (size_t i = 0; i < n; i++)
+        if (modseqs[i] > highest &&
+            (!ends_only || (i == 0 && (wanted & RETURN_MIN)) || (i == n - 1 && (wanted & RETURN_MAX))))
+            highest = modseqs[i];
+    return highest;
+}
+
+static void say_plain(struct imap *s, const uint32_t *found, size_t n, uint64_t modseq)
 {
     BUF_AUTO out = BUF(BUF_MAX_DEFAULT);
     buf_puts(&out, "* SEARCH");
     for (size_t i = 0; i < n; i++)
         buf_printf(&out, " %u", found[i]);
+    if (n && modseq)
+        buf_printf(&out, " (MODSEQ %llu)", (unsigned long long)modseq);
     buf_puts(&out, "\r\n");
     imap_write(s, buf_slice(&out));
 }
 
-static void say_extended(struct imap *s, unsigned wanted, const uint32_t *found, size_t n)
+static void say_extended(struct imap *s, unsigned wanted, const uint32_t *found, size_t n, uint64_t modseq)
 {
     BUF_AUTO out = BUF(BUF_MAX_DEFAULT);
     buf_puts(&out, "* ESEARCH (TAG ");
@@ -424,6 +469,8 @@ static void say_extended(struct imap *s, unsigned wanted, const uint32_t *found,
     }
     if (wanted & RETURN_COUNT)
         buf_printf(&out, " COUNT %zu", n);
+    if (n && modseq)
+        buf_printf(&out, " MODSEQ %llu", (unsigned long long)modseq);
     buf_puts(&out, "\r\n");
     imap_write(s, buf_slice(&out));
 }
@@ -434,6 +481,7 @@ enum imap_verdict imap_search(struct imap *s, struct imap_cursor *c)
     struct key *keys;
     struct slice charset;
     VEC(uint32_t) found = {0};
+    VEC(uint64_t) modseqs = {0};
     if (!imap_space(c) || !parse_return(c, &wanted))
         return IMAP_MALFORMED;
     if (imap_word(c, "CHARSET")) {
@@ -444,16 +492,25 @@ enum imap_verdict imap_search(struct imap *s, struct imap_cursor *c)
     }
     if (!parse_keys(s, c, &keys, 0) || !imap_at_end(c))
         return IMAP_MALFORMED;
+    bool about_modseq = has_modseq(keys);
+    if (about_modseq)
+        imap_enable_condstore(s);
     for (size_t i = 0; i < s->view.n; i++) {
         struct candidate m = {.s = s, .place = i, .seen = &s->view.items[i]};
-        if (mailbox_find(s->mailbox, m.seen->uid) && holds(&m, keys))
+        if (mailbox_find(s->mailbox, m.seen->uid) && holds(&m, keys)) {
             VEC_PUSH(&found, s->by_uid ? m.seen->uid : (uint32_t)i + 1);
+            VEC_PUSH(&modseqs, m.seen->modseq);
+        }
         free(m.text);
+        if (i % LOOKS_MOST == LOOKS_MOST - 1)
+            fiber_yield(); /* others of this process have their turn */
     }
+    uint64_t modseq = about_modseq ? highest_modseq(modseqs.items, modseqs.n, wanted) : 0;
+    VEC_FREE(&modseqs);
     if (wanted)
-        say_extended(s, wanted, found.items, found.n);
+        say_extended(s, wanted, found.items, found.n, modseq);
     else
-        say_plain(s, found.items, found.n);
+        say_plain(s, found.items, found.n, modseq);
     VEC_FREE(&found);
     return imap_ok(s, true, "Search completed.");
 }

@@ -51,10 +51,21 @@ static size_t first_unseen(const struct imap *s)
     return 0;
 }
 
+/* " (CONDSTORE)", when there is one (RFC 4466 section 2.1). */
+static bool take_select_parameters(struct imap *s, struct imap_cursor *c)
+{
+    if (imap_at_end(c))
+        return true;
+    if (!imap_space(c) || !imap_char(c, '(') || !imap_word(c, "CONDSTORE") || !imap_char(c, ')') || !imap_at_end(c))
+        return false;
+    s->condstore = true;
+    return true;
+}
+
 static enum imap_verdict open_selected(struct imap *s, struct imap_cursor *c, bool read_only)
 {
     const char *name;
-    if (!imap_space(c) || !imap_mailbox_name(s, c, &name) || !imap_at_end(c))
+    if (!imap_space(c) || !imap_mailbox_name(s, c, &name) || !take_select_parameters(s, c))
         return IMAP_MALFORMED;
     imap_close_mailbox(s); /* also when this one fails */
     struct mailbox *m = imap_open_mailbox(s, name, false);
@@ -70,6 +81,7 @@ static enum imap_verdict open_selected(struct imap *s, struct imap_cursor *c, bo
         imap_say(s, "* OK [UNSEEN %zu] First unseen.", first_unseen(s));
     imap_say(s, "* OK [UIDVALIDITY %u] UIDs valid", mailbox_uid_validity(m));
     imap_say(s, "* OK [UIDNEXT %u] Predicted next UID", mailbox_uid_next(m));
+    imap_say(s, "* OK [HIGHESTMODSEQ %llu] Highest", (unsigned long long)mailbox_modseq(m));
     imap_say(s, "%.*s OK [%s] %s completed.", SLICE_ARG(s->tag), read_only ? "READ-ONLY" : "READ-WRITE",
              read_only ? "Examine" : "Select");
     return IMAP_DONE;

@@ -16,7 +16,8 @@ int64_t imap_deadline(void)
 
 const char *imap_capabilities(void)
 {
-    return "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS MOVE UNSELECT ESEARCH CHILDREN SPECIAL-USE";
+    return "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS MOVE UNSELECT ESEARCH CHILDREN SPECIAL-USE "
+           "CONDSTORE";
 }
 
 /* ---- answers ---- */
@@ -104,12 +105,16 @@ enum imap_verdict imap_namespace(struct imap *s, struct imap_cursor *c)
 enum imap_verdict imap_enable(struct imap *s, struct imap_cursor *c)
 {
     struct slice word;
-    bool any = false;
-    while (imap_space(c) && imap_atom(c, &word))
+    bool any = false, condstore = false;
+    while (imap_space(c) && imap_atom(c, &word)) {
         any = true;
+        condstore |= slice_eq_fold(word, SLICE("CONDSTORE"));
+    }
     if (!any || !imap_at_end(c))
         return IMAP_MALFORMED;
-    imap_say(s, "* ENABLED"); /* nothing that is on offer needs it */
+    imap_say(s, condstore ? "* ENABLED CONDSTORE" : "* ENABLED");
+    if (condstore)
+        imap_enable_condstore(s);
     return imap_ok(s, false, "Enabled.");
 }
 

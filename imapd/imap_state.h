@@ -12,6 +12,7 @@
 struct imap_seen {
     uint32_t uid;
     uint32_t keywords;
+    uint64_t modseq;
     uint16_t flags; /* enum maildir_flag */
     bool recent;
 };
@@ -27,6 +28,7 @@ struct imap {
     bool read_only;
     VEC(struct imap_seen) view;
     uint32_t keywords_told; /* bits of keywords that FLAGS named */
+    bool condstore;         /* the client asked for modseqs (RFC 7162 section 3.1) */
     bool by_uid;            /* the command came as UID x */
     bool logged_out;
 };
@@ -47,6 +49,8 @@ int64_t imap_deadline(void);
 const char *imap_capabilities(void);
 
 /* ---- imap_view.c ---- */
+/* A command that only CONDSTORE clients give was given. */
+void imap_enable_condstore(struct imap *s);
 /* Looks at the mailbox and tells the client what changed. */
 void imap_tell_changes(struct imap *s, bool keep_expunged);
 /* The same without telling: what the client will be told by the SELECT itself. */
@@ -54,6 +58,8 @@ void imap_take_view(struct imap *s);
 void imap_print_flags(struct imap *s, struct buf *out, unsigned flags, uint32_t keywords, bool recent);
 /* "* FLAGS" and PERMANENTFLAGS, when there are keywords that were not named yet (or always). */
 void imap_tell_keywords(struct imap *s, bool always);
+/* "*" in the set gets its meaning; to be called before imap_in_set is asked about many. */
+void imap_settle_set(struct imap *s, struct imap_set *set);
 /* Whether a message is in the set, by UID or by number. */
 bool imap_in_set(struct imap *s, const struct imap_set *set, size_t place);
 void imap_close_mailbox(struct imap *s);

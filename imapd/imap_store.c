@@ -38,40 +38,118 @@ bool imap_flag_list(struct imap *s, struct imap_cursor *c, struct mailbox *box, 
     return !in_parentheses || imap_char(c, ')');
 }
 
-enum imap_verdict imap_store(struct imap *s, struct imap_cursor *c)
-{
+enum { CHANGES_MOST = 1000 }; /* in one job, which keeps others of this mailbox waiting */
+
+struct store {
     struct imap_set set;
+    char sign; /* '+', '-', or '=' */
+    bool silent;
+    uint64_t unchanged_since; /* UINT64_MAX: not asked */
     unsigned flags;
     uint32_t keywords;
-    if (!imap_space(c) || !imap_set_parse(c, &set) || !imap_space(c))
-        return IMAP_MALFORMED;
-    bool plus = imap_char(c, '+'), minus = !plus && imap_char(c, '-');
-    bool silent = imap_word(c, "FLAGS.SILENT");
-    if ((!silent && !imap_word(c, "FLAGS")) || !imap_space(c) ||
-        !imap_flag_list(s, c, s->mailbox, true, &flags, &keywords) || !imap_at_end(c))
+};
+
+/* " (UNCHANGEDSINCE 12)" and the space after it (RFC 7162 section 3.1.3). */
+static bool take_store_modifier(struct imap *s, struct imap_cursor *c, struct store *st)
+{
+    st->unchanged_since = UINT64_MAX;
+    if (!imap_char(c, '('))
+        return true;
+    if (!imap_word(c, "UNCHANGEDSINCE") || !imap_space(c) || !imap_number64(c, &st->unchanged_since) ||
+        !imap_char(c, ')') || !imap_space(c))
+        return false;
+    imap_enable_condstore(s);
+    return true;
+}
+
+static bool parse_store(struct imap *s, struct imap_cursor *c, struct store *st)
+{
+    if (!imap_space(c) || !imap_set_parse(c, &st->set) || !imap_space(c) || !take_store_modifier(s, c, st))
+        return false;
+    st->sign = imap_char(c, '+') ? '+' : imap_char(c, '-') ? '-' : '=';
+    st->silent = imap_word(c, "FLAGS.SILENT");
+    return (st->silent || imap_word(c, "FLAGS")) && imap_space(c) &&
+           imap_flag_list(s, c, s->mailbox, true, &st->flags, &st->keywords) && imap_at_end(c);
+}
+
+static struct mailbox_change change_of(const struct store *st, uint32_t uid)
+{
+    struct mailbox_change c = {.uid = uid};
+    if (st->sign != '-') {
+        c.set = st->flags;
+        c.set_keywords = st->keywords;
+    }
+    c.clear = st->sign == '-' ? st->flags : st->sign == '+' ? 0 : ~(unsigned)MAILDIR_PASSED;
+    c.clear_keywords = st->sign == '-' ? st->keywords : st->sign == '+' ? 0 : UINT32_MAX;
+    return c;
+}
+
+/* What the client need not be told, or must be told even when nothing changed. */
+static void note_stored(struct imap *s, const struct store *st, const struct mailbox_change *c, size_t place)
+{
+    struct imap_seen *v = &s->view.items[place];
+    const struct mailbox_message *m = mailbox_find(s->mailbox, c->uid);
+    if (!m || c->outcome != CHANGE_DONE)
+        return;
+    v->flags = (uint16_t)(st->silent ? m->flags : ~m->flags);
+    v->keywords = m->keywords;
+}
+
+struct storing {
+    VEC(struct mailbox_change) changes;
+    VEC(size_t) places;
+    VEC(uint32_t) modified; /* numbers or UIDs */
+};
+
+static struct result store_batch(struct imap *s, const struct store *st, struct storing *all)
+{
+    struct result r = mailbox_change_flags(s->mailbox, all->changes.items, all->changes.n, st->unchanged_since);
+    for (size_t i = 0; i < all->changes.n && result_is_ok(&r); i++) {
+        const struct mailbox_change *c = &all->changes.items[i];
+        note_stored(s, st, c, all->places.items[i]);
+        if (c->outcome == CHANGE_MODIFIED)
+            VEC_PUSH(&all->modified, s->by_uid ? c->uid : (uint32_t)all->places.items[i] + 1);
+    }
+    all->changes.n = all->places.n = 0;
+    return r;
+}
+
+static enum imap_verdict store_answer(struct imap *s, const struct result *r, const struct storing *all)
+{
+    BUF_AUTO set = BUF(BUF_MAX_DEFAULT);
+    if (!result_is_ok(r))
+        return imap_no(s, "[SERVERBUG] %s", r->text);
+    if (all->modified.n == 0)
+        return imap_ok(s, true, "Store completed.");
+    imap_set_print(&set, all->modified.items, all->modified.n);
+    return imap_ok(s, true, "[MODIFIED %s] Conditional store failed for some.", buf_cstr(&set));
+}
+
+enum imap_verdict imap_store(struct imap *s, struct imap_cursor *c)
+{
+    struct store st = {0};
+    struct storing all = {0};
+    struct result r = result_ok("2.0.0", "ok");
+    if (!parse_store(s, c, &st))
         return IMAP_MALFORMED;
     if (s->read_only)
         return imap_no(s, "[READ-ONLY] Mailbox is read-only.");
-    for (size_t i = 0; i < s->view.n; i++) {
-        struct imap_seen *v = &s->view.items[i];
-        const struct mailbox_message *m = imap_in_set(s, &set, i) ? mailbox_find(s->mailbox, v->uid) : NULL;
-        if (!m)
+    imap_settle_set(s, &st.set);
+    for (size_t i = 0; i < s->view.n && result_is_ok(&r); i++) {
+        if (!imap_in_set(s, &st.set, i))
             continue;
-        unsigned f = plus ? m->flags | flags : minus ? m->flags & ~flags : (m->flags & MAILDIR_PASSED) | flags;
-        uint32_t k = plus ? m->keywords | keywords : minus ? m->keywords & ~keywords : keywords;
-        if (f != m->flags || k != m->keywords) {
-            struct result r = mailbox_set_flags(s->mailbox, v->uid, f, k);
-            if (!result_is_ok(&r))
-                return imap_no(s, "[SERVERBUG] %s", r.text);
-        }
-        if (silent) { /* as told */
-            v->flags = (uint16_t)f;
-            v->keywords = k;
-        } else {
-            v->flags = (uint16_t)~f; /* so that it is told even when nothing changed */
-        }
+        VEC_PUSH(&all.changes, change_of(&st, s->view.items[i].uid));
+        VEC_PUSH(&all.places, i);
+        if (all.changes.n == CHANGES_MOST)
+            r = store_batch(s, &st, &all);
     }
-    return imap_ok(s, true, "Store completed.");
+    if (result_is_ok(&r))
+        r = store_batch(s, &st, &all);
+    enum imap_verdict verdict = store_answer(s, &r, &all);
+    VEC_FREE(&all.changes);
+    VEC_FREE(&all.places);
+    VEC_FREE(&all.modified);
+    return verdict;
 }
 
 /* ---- EXPUNGE ---- */
@@ -86,6 +164,7 @@ enum imap_verdict imap_expunge(struct imap *s, struct imap_cursor *c)
         return IMAP_MALFORMED;
     if (s->read_only)
         return imap_no(s, "[READ-ONLY] Mailbox is read-only.");
+    imap_settle_set(s, &set);
     for (size_t i = 0; i < s->view.n; i++) {
         const struct mailbox_message *m = mailbox_find(s->mailbox, s->view.items[i].uid);
         if (m && (m->flags & MAILDIR_DELETED) && (!s->by_uid || imap_in_set(s, &set, i)))
@@ -150,6 +229,7 @@ static enum imap_verdict copy_or_move(struct imap *s, struct imap_cursor *c, boo
     if (!to)
         return IMAP_DONE;
     struct copied done = {0};
+    imap_settle_set(s, &set);
     BUF_AUTO from_set = BUF(1 << 20), to_set = BUF(1 << 20);
     struct result r = copy_all(s, &set, to, &done);
     uint32_t validity = mailbox_uid_validity(to);

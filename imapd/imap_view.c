@@ -57,8 +57,11 @@ void imap_tell_keywords(struct imap *s, bool always)
 
 static void add(struct imap *s, const struct mailbox_message *m)
 {
-    struct imap_seen seen = {
-        .uid = m->uid, .keywords = m->keywords, .flags = (uint16_t)m->flags, .recent = m->recent && !s->read_only};
+    struct imap_seen seen = {.uid = m->uid,
+                             .keywords = m->keywords,
+                             .modseq = m->modseq,
+                             .flags = (uint16_t)m->flags,
+                             .recent = m->recent && !s->read_only};
     VEC_PUSH(&s->view, seen);
 }
 
@@ -79,33 +82,62 @@ void imap_take_view(struct imap *s)
     say_sizes(s);
 }
 
-/* Those that are gone, from the end, so that the numbers of the others stay true. */
-static void tell_expunged(struct imap *s)
+void imap_enable_condstore(struct imap *s)
 {
-    for (size_t i = s->view.n; i-- > 0;) {
-        if (mailbox_find(s->mailbox, s->view.items[i].uid))
-            continue;
-        imap_say(s, "* %zu EXPUNGE", i + 1);
-        memmove(&s->view.items[i], &s->view.items[i + 1], (s->view.n - i - 1) * sizeof s->view.items[0]);
-        s->view.n--;
-    }
+    if (!s->condstore && s->mailbox) /* RFC 7162 section 3.1.2: the client learns where it stands */
+        imap_say(s, "* OK [HIGHESTMODSEQ %llu] Highest", (unsigned long long)mailbox_modseq(s->mailbox));
+    s->condstore = true;
 }
 
+/* Both lists are in the order of UIDs; each number is that of the moment when the line is said. */
+static void tell_expunged(struct imap *s)
+{
+    size_t kept = 0, at = 0, n = mailbox_count(s->mailbox);
+    for (size_t i = 0; i < s->view.n; i++) {
+        uint32_t uid = s->view.items[i].uid;
+        while (at < n && mailbox_at(s->mailbox, at)->uid < uid)
+            at++;
+        if (at < n && mailbox_at(s->mailbox, at)->uid == uid)
+            s->view.items[kept++] = s->view.items[i];
+        else
+            imap_say(s, "* %zu EXPUNGE", kept + 1);
+    }
+    s->view.n = kept;
+}
+
+static void tell_one(struct imap *s, size_t i, const struct mailbox_message *m)
+{
+    struct imap_seen *v = &s->view.items[i];
+    bool flags_changed = v->flags != m->flags || v->keywords != m->keywords;
+    bool modseq_changed = s->condstore && v->modseq != m->modseq;
+    v->flags = (uint16_t)m->flags;
+    v->keywords = m->keywords;
+    v->modseq = m->modseq;
+    if (!flags_changed && !modseq_changed)
+        return;
+    BUF_AUTO out = BUF(10000);
+    buf_printf(&out, "* %zu FETCH (", i + 1);
+    if (s->by_uid)
+        buf_printf(&out, "UID %u ", v->uid);
+    if (flags_changed) {
+        buf_puts(&out, "FLAGS ");
+        imap_print_flags(s, &out, v->flags, v->keywords, v->recent);
+    }
+    if (s->condstore)
+        buf_printf(&out, "%sMODSEQ (%llu)", flags_changed ? " " : "", (unsigned long long)v->modseq);
+    buf_puts(&out, ")\r\n");
+    imap_write(s, buf_slice(&out));
+}
+
+/* A write may wait, but nobody else changes this session's mailbox meanwhile. */
 static void tell_flags(struct imap *s)
 {
+    size_t at = 0, n = mailbox_count(s->mailbox);
     for (size_t i = 0; i < s->view.n; i++) {
-        struct imap_seen *v = &s->view.items[i];
-        const struct mailbox_message *m = mailbox_find(s->mailbox, v->uid);
-        if (!m || (v->flags == m->flags && v->keywords == m->keywords))
-            continue;
-        v->flags = (uint16_t)m->flags;
-        v->keywords = m->keywords;
-        BUF_AUTO flags = BUF(10000);
-        imap_print_flags(s, &flags, v->flags, v->keywords, v->recent);
-        if (s->by_uid)
-            imap_say(s, "* %zu FETCH (UID %u FLAGS %s)", i + 1, v->uid, buf_cstr(&flags));
-        else
-            imap_say(s, "* %zu FETCH (FLAGS %s)", i + 1, buf_cstr(&flags));
+        while (at < n && mailbox_at(s->mailbox, at)->uid < s->view.items[i].uid)
+            at++;
+        if (at < n && mailbox_at(s->mailbox, at)->uid == s->view.items[i].uid)
+            tell_one(s, i, mailbox_at(s->mailbox, at));
     }
 }
 
@@ -133,10 +165,19 @@ void imap_tell_changes(struct imap *s, bool keep_expunged)
     tell_new(s);
 }
 
+static uint32_t highest(const struct imap *s)
+{
+    return s->by_uid ? (s->view.n ? s->view.items[s->view.n - 1].uid : 0) : (uint32_t)s->view.n;
+}
+
+void imap_settle_set(struct imap *s, struct imap_set *set)
+{
+    imap_set_settle(set, highest(s));
+}
+
 bool imap_in_set(struct imap *s, const struct imap_set *set, size_t place)
 {
-    uint32_t highest = s->by_uid ? (s->view.n ? s->view.items[s->view.n - 1].uid : 0) : (uint32_t)s->view.n;
-    return imap_set_has(set, s->by_uid ? s->view.items[place].uid : (uint32_t)place + 1, highest);
+    return imap_set_has(set, s->by_uid ? s->view.items[place].uid : (uint32_t)place + 1, highest(s));
 }
 
 void imap_close_mailbox(struct imap *s)

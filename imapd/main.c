@@ -8,6 +8,7 @@
 #include "lib/base/log.h"
 #include "lib/daemon/daemon.h"
 #include "lib/login/spawn.h"
+#include "lib/store/mailbox.h"
 
 #include <string.h>
 
@@ -34,6 +35,7 @@ static void start_front(void)
 
 static bool open_spawner(struct buf *err)
 {
+    mailbox_setup();
     spawn_open(&(struct spawn_settings){.protocol = "imap", .session = imap_session, .refuse = refuse});
     return true;
 }

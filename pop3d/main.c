@@ -8,6 +8,7 @@
 #include "lib/base/log.h"
 #include "lib/daemon/daemon.h"
 #include "lib/login/spawn.h"
+#include "lib/store/mailbox.h"
 
 #include <string.h>
 
@@ -29,6 +30,7 @@ static void start_front(void)
 
 static bool open_spawner(struct buf *err)
 {
+    mailbox_setup();
     spawn_open(&(struct spawn_settings){.protocol = "pop3", .session = session_run, .refuse = session_refuse});
     return true;
 }

@@ -30,24 +30,12 @@ static char *unique_base(int64_t size, int64_t virtual_size)
     return whole;
 }
 
-/* A UID for a file that is in cur/ already: kept in memory and on disk. */
-static struct result enter(struct mailbox *m, const char *base, unsigned flags, uint32_t keywords, char *file,
-                           uint32_t *uid)
+/* A UID for a file that is in cur/ already. */
+static struct result enter(struct mailbox *m, const char *file, uint32_t *uid)
 {
-    *uid = uidlist_add(&m->list, slice_of(base));
-    if (!*uid) {
-        free(file);
-        return result_try_again("4.3.0", "%s: no UIDs left", m->path);
-    }
-    struct mailbox_message message = {*uid, flags, keywords, false, file};
-    VEC_PUSH(&m->messages, message);
-    return mailbox_save_list(m);
-}
-
-/* Others may have added messages since the last scan; they come first in the list. */
-static struct result catch_up(struct mailbox *m)
-{
-    return mailbox_scan(m, false);
+    m->touched_cur = true;
+    *uid = mailbox_enter(m, mem_strdup(file), false);
+    return *uid ? result_ok("2.0.0", "added") : result_try_again("4.3.0", "%s: no UIDs left", m->path);
 }
 
 struct append {
@@ -87,9 +75,6 @@ static struct result append_job(struct mailbox *m, void *arg)
     int64_t size, virtual_size;
     MEM_AUTO char *temp_base = unique_base(-1, -1);
     MEM_AUTO char *temp = mem_printf("tmp/%s", temp_base);
-    struct result r = catch_up(m);
-    if (!result_is_ok(&r))
-        return r;
     FD_AUTO fd = openat(m->dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return mailbox_trouble(m, "append", errno);
@@ -100,9 +85,9 @@ static struct result append_job(struct mailbox *m, void *arg)
         buf_puts(&name, "cur/");
         maildir_name_print(&name, slice_of(base), a->flags, a->keywords);
         if (renameat(m->dir, temp, m->dir, buf_cstr(&name)) == 0 && sync_folder(m, "cur"))
-            return enter(m, base, a->flags, a->keywords, mem_strdup(buf_cstr(&name)), a->uid);
+            return enter(m, buf_cstr(&name), a->uid);
     }
-    r = mailbox_trouble(m, "append", errno);
+    struct result r = mailbox_trouble(m, "append", errno);
     unlinkat(m->dir, temp, 0);
     return r;
 }
@@ -127,9 +112,6 @@ static struct result copy_job(struct mailbox *m, void *arg)
     struct copy *c = arg;
     struct maildir_name old;
     maildir_name_parse(slice_of(c->file + 4), &old);
-    struct result r = catch_up(m);
-    if (!result_is_ok(&r))
-        return r;
     bool sized = old.size >= 0 && old.virtual_size >= 0;
     MEM_AUTO char *base = unique_base(sized ? old.size : -1, old.virtual_size);
     BUF_AUTO name = BUF(1000);
@@ -139,7 +121,12 @@ static struct result copy_job(struct mailbox *m, void *arg)
         return errno == ENOENT ? result_never("5.7.0", "the message is gone") : mailbox_trouble(m, "copy", errno);
     if (!sync_folder(m, "cur"))
         return mailbox_trouble(m, "copy", errno);
-    return enter(m, base, c->flags, c->keywords, mem_strdup(buf_cstr(&name)), c->uid);
+    return enter(m, buf_cstr(&name), c->uid);
+}
+
+static struct result scan_job(struct mailbox *m, void *arg)
+{
+    return mailbox_scan(m, true);
 }
 
 /* The message's file, looked for again once when another program renamed it. */
@@ -149,6 +136,10 @@ static const struct mailbox_message *present(struct mailbox *m, uint32_t uid)
     if (!message || faccessat(m->dir, message->file, F_OK, 0) == 0)
         return message;
     struct result r = mailbox_sync(m, false);
+    message = result_is_ok(&r) ? mailbox_find(m, uid) : NULL;
+    if (!message || faccessat(m->dir, message->file, F_OK, 0) == 0)
+        return message;
+    r = mailbox_run(m, scan_job, NULL);
     return result_is_ok(&r) ? mailbox_find(m, uid) : NULL;
 }
 
@@ -163,45 +154,80 @@ struct result mailbox_copy(struct mailbox *from, uint32_t uid, struct mailbox *t
     return mailbox_run(to, copy_job, &c);
 }
 
-struct change {
-    uint32_t uid;
-    unsigned flags;
-    uint32_t keywords;
+struct flags_job {
+    struct mailbox_change *changes;
+    size_t n;
+    uint64_t unchanged_since;
 };
 
-static struct result flags_job(struct mailbox *m, void *arg)
+/* 0, or why the file could not get its new name. */
+static int rename_message(struct mailbox *m, struct mailbox_message *message, unsigned flags, uint32_t keywords)
 {
-    struct change *c = arg;
+    struct maildir_name old;
+    BUF_AUTO name = BUF(1000);
+    maildir_name_parse(slice_of(message->file + 4), &old);
+    buf_puts(&name, "cur/");
+    maildir_name_print(&name, old.base, flags, keywords);
+    if (renameat(m->dir, message->file, m->dir, buf_cstr(&name)) != 0)
+        return errno;
+    m->touched_cur = true;
+    m->touched_new |= strncmp(message->file, "new/", 4) == 0;
+    free(message->file);
+    message->file = mem_strdup(buf_cstr(&name));
+    message->flags = flags;
+    message->keywords = keywords;
+    mailbox_note(m, message);
+    return 0;
+}
+
+static struct result change_one(struct mailbox *m, struct mailbox_change *c, uint64_t unchanged_since)
+{
+    c->outcome = CHANGE_GONE;
     for (int attempt = 0; attempt < 2; attempt++) {
         size_t i = mailbox_lower_bound(m, c->uid);
         if (i >= m->messages.n || m->messages.items[i].uid != c->uid)
             break;
         struct mailbox_message *message = &m->messages.items[i];
-        struct maildir_name old;
-        BUF_AUTO name = BUF(1000);
-        maildir_name_parse(slice_of(message->file + 4), &old);
-        buf_puts(&name, "cur/");
-        maildir_name_print(&name, old.base, c->flags, c->keywords);
-        if (renameat(m->dir, message->file, m->dir, buf_cstr(&name)) == 0) {
-            free(message->file);
-            message->file = mem_strdup(buf_cstr(&name));
-            message->flags = c->flags;
-            message->keywords = c->keywords;
-            return result_ok("2.0.0", "stored");
-        }
-        if (errno != ENOENT)
-            return mailbox_trouble(m, "flags", errno);
-        struct result r = mailbox_scan(m, false);
+        unsigned flags = (message->flags & ~c->clear) | c->set;
+        uint32_t keywords = (message->keywords & ~c->clear_keywords) | c->set_keywords;
+        c->outcome = message->modseq > unchanged_since ? CHANGE_MODIFIED : CHANGE_DONE;
+        if (c->outcome == CHANGE_MODIFIED || (flags == message->flags && keywords == message->keywords))
+            break;
+        int error = rename_message(m, message, flags, keywords);
+        if (error == 0)
+            break;
+        c->outcome = CHANGE_GONE;
+        if (error != ENOENT)
+            return mailbox_trouble(m, "flags", error);
+        struct result r = mailbox_scan(m, true);
         if (!result_is_ok(&r))
             return r;
     }
-    return result_never("5.7.0", "the message is gone");
+    return result_ok("2.0.0", "stored");
+}
+
+static struct result change_job(struct mailbox *m, void *arg)
+{
+    struct flags_job *job = arg;
+    struct result r = result_ok("2.0.0", "stored");
+    for (size_t i = 0; i < job->n && result_is_ok(&r); i++)
+        r = change_one(m, &job->changes[i], job->unchanged_since);
+    return r;
+}
+
+struct result mailbox_change_flags(struct mailbox *m, struct mailbox_change *changes, size_t n,
+                                   uint64_t unchanged_since)
+{
+    struct flags_job job = {changes, n, unchanged_since};
+    return n ? mailbox_run(m, change_job, &job) : result_ok("2.0.0", "nothing to change");
 }
 
 struct result mailbox_set_flags(struct mailbox *m, uint32_t uid, unsigned flags, uint32_t keywords)
 {
-    struct change c = {uid, flags, keywords};
-    return mailbox_run(m, flags_job, &c);
+    struct mailbox_change c = {
+        .uid = uid, .clear = ~0u, .set = flags, .clear_keywords = UINT32_MAX, .set_keywords = keywords};
+    struct result r = mailbox_change_flags(m, &c, 1, UINT64_MAX);
+    return result_is_ok(&r) && c.outcome == CHANGE_GONE ? result_never("5.7.0", "the message is gone") : r;
 }
 
 struct expunge {
@@ -212,16 +238,36 @@ struct expunge {
 static struct result expunge_job(struct mailbox *m, void *arg)
 {
     struct expunge *e = arg;
-    struct result r = mailbox_scan(m, false); /* the names that the files have now */
+    struct result r = result_ok("2.0.0", "expunged");
+    VEC(uint32_t) gone = {0};
+    bool from_new = false, scanned = false;
     for (size_t i = 0; i < e->n && result_is_ok(&r); i++) {
         const struct mailbox_message *message = mailbox_find(m, e->uids[i]);
-        if (message && unlinkat(m->dir, message->file, 0) < 0 && errno != ENOENT)
+        if (!message)
+            continue;
+        int error = unlinkat(m->dir, message->file, 0) < 0 ? errno : 0;
+        if (error == ENOENT && !scanned) { /* it may have another name by now */
+            scanned = true;
+            r = mailbox_scan(m, true);
+            message = mailbox_find(m, e->uids[i]);
+            error = message && unlinkat(m->dir, message->file, 0) < 0 ? errno : 0;
+        }
+        if (error != 0 && error != ENOENT)
+            r = mailbox_trouble(m, "expunge", error);
+        if (!message || !result_is_ok(&r))
+            continue;
+        from_new |= strncmp(message->file, "new/", 4) == 0;
+        VEC_PUSH(&gone, e->uids[i]);
+    }
+    if (gone.n) {
+        m->touched_cur = true;
+        m->touched_new |= from_new;
+        mailbox_drop(m, gone.items, gone.n);
+        if (!sync_folder(m, "cur") || (from_new && !sync_folder(m, "new")))
             r = mailbox_trouble(m, "expunge", errno);
     }
-    if (!sync_folder(m, "cur") || !sync_folder(m, "new"))
-        return mailbox_trouble(m, "expunge", errno);
-    struct result after = mailbox_scan(m, false);
-    return result_is_ok(&r) ? after : r;
+    VEC_FREE(&gone);
+    return r;
 }
 
 struct result mailbox_expunge(struct mailbox *m, const uint32_t *uids, size_t n)
@@ -260,20 +306,33 @@ static void count_virtual(void *arg)
         c->size = -1;
 }
 
+static struct result size_job(struct mailbox *m, void *arg)
+{
+    const struct mailbox_message *counted = arg;
+    size_t i = mailbox_lower_bound(m, counted->uid);
+    if (i >= m->messages.n || m->messages.items[i].uid != counted->uid)
+        return result_ok("2.0.0", "it is gone");
+    struct mailbox_message *message = &m->messages.items[i];
+    message->size = counted->size;
+    mailbox_keep_size(m, message);
+    return result_ok("2.0.0", "kept");
+}
+
 int64_t mailbox_virtual_size(struct mailbox *m, uint32_t uid)
 {
-    struct maildir_name name;
     struct result r;
     const struct mailbox_message *message = mailbox_find(m, uid);
     if (!message)
         return -1;
-    maildir_name_parse(slice_of(message->file + 4), &name);
-    if (name.virtual_size >= 0)
-        return name.virtual_size;
+    if (message->size >= 0)
+        return message->size;
     FD_AUTO fd = mailbox_read(m, uid, &r);
     struct measure c = {fd, 0};
     if (fd < 0)
         return -1;
     thread_run(count_virtual, &c);
+    struct mailbox_message counted = {.uid = uid, .size = c.size};
+    if (c.size >= 0)
+        mailbox_run(m, size_job, &counted);
     return c.size;
 }

@@ -7,8 +7,11 @@ enum { FILE_MAX = 100000, NAME_MAX_LENGTH = 100 };
 void mailbox_load_keywords(struct mailbox *m)
 {
     BUF_AUTO text = BUF(FILE_MAX);
-    if (!mailbox_read_file(m, file_name, FILE_MAX, &text))
+    struct index_stamp now = mailbox_stamp(m, file_name);
+    if (mailbox_stamp_equal(&now, &m->keywords_stamp) || now.inode == 0 ||
+        !mailbox_read_file(m, file_name, FILE_MAX, &text))
         return;
+    m->keywords_stamp = now;
     for (unsigned i = 0; i < MAILBOX_KEYWORDS; i++) {
         free(m->keywords[i]);
         m->keywords[i] = NULL;
@@ -46,7 +49,6 @@ static struct result add_job(struct mailbox *m, void *arg)
 {
     struct new_keyword *k = arg;
     BUF_AUTO text = BUF(FILE_MAX);
-    mailbox_load_keywords(m);
     k->bit = find(m, k->name);
     for (int i = 0; i < MAILBOX_KEYWORDS && k->bit < 0; i++)
         if (!m->keywords[i])

@@ -1,18 +1,20 @@
-/* Reading a Maildir folder and bringing the UID list up to it. A message whose file was renamed while the folder was
- * read can be missed by readdir, so a message counts as gone only when a second look misses it too. */
+/* Reading a Maildir folder and bringing the list of messages up to it: new/ alone, which is small, or cur/ too. A
+ * message whose file was renamed while the folder was read can be missed by readdir, so a message counts as gone only
+ * when a second look misses it too. */
 #include "lib/base/hash.h"
 #include "lib/store/mailbox_private.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
 struct found {
     char *file; /* "cur/NAME" */
     char *base;
-    bool known; /* it is in the UID list */
+    bool known; /* it is in the list of messages */
 };
 struct scan {
     VEC(struct found) files;
@@ -65,124 +67,138 @@ static bool read_folder(struct mailbox *m, struct scan *s, const char *folder)
     return ok;
 }
 
-static bool read_folders(struct mailbox *m, struct scan *s)
+static bool read_folders(struct mailbox *m, struct scan *s, bool all)
 {
     /* new/ first: a message that moves on meanwhile is then seen in cur/. */
     s->by_base = hash_new();
-    return read_folder(m, s, "new") && read_folder(m, s, "cur");
+    return read_folder(m, s, "new") && (!all || read_folder(m, s, "cur"));
 }
 
-static struct found *find(struct scan *s, const char *base)
+static bool is_new(const struct mailbox_message *message)
 {
-    uintptr_t at = (uintptr_t)hash_get(s->by_base, base);
-    return at ? &s->files.items[at - 1] : NULL;
+    return memcmp(message->file, "new/", 4) == 0;
 }
 
-static bool any_missing(struct mailbox *m, struct scan *s)
+bool mailbox_has_new(const struct mailbox *m)
 {
-    for (size_t i = 0; i < m->list.entries.n; i++)
-        if (!find(s, m->list.entries.items[i].base))
+    for (size_t i = m->messages.n; i-- > 0;)
+        if (is_new(&m->messages.items[i]))
             return true;
     return false;
 }
 
-static bool drop_missing(struct mailbox *m, struct scan *s)
+static struct found *find(struct scan *s, const struct mailbox_message *message)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < m->list.entries.n; i++) {
-        struct uidlist_entry e = m->list.entries.items[i];
-        struct found *f = find(s, e.base);
-        if (f && !f->known) {
-            f->known = true;
-            m->list.entries.items[kept++] = e;
-        } else {
-            free(e.base);
-            free(e.fields);
-        }
+    struct maildir_name name;
+    maildir_name_parse(slice_of(message->file + 4), &name);
+    char base[NAME_MAX + 1];
+    if (name.base.n >= sizeof base)
+        return NULL;
+    memcpy(base, name.base.p, name.base.n);
+    base[name.base.n] = '\0';
+    uintptr_t at = (uintptr_t)hash_get(s->by_base, base);
+    return at ? &s->files.items[at - 1] : NULL;
+}
+
+static bool any_missing(struct mailbox *m, struct scan *s, bool all)
+{
+    for (size_t i = 0; i < m->messages.n; i++)
+        if ((all || is_new(&m->messages.items[i])) && !find(s, &m->messages.items[i]))
+            return true;
+    return false;
+}
+
+static void update(struct mailbox *m, struct mailbox_message *message, struct found *f)
+{
+    struct maildir_name name;
+    f->known = true;
+    if (strcmp(message->file, f->file) == 0 && message->modseq != 0)
+        return;
+    free(message->file);
+    message->file = f->file;
+    f->file = NULL;
+    maildir_name_parse(slice_of(message->file + 4), &name);
+    message->flags = name.flags;
+    message->keywords = name.keywords;
+    if (message->size < 0)
+        message->size = name.virtual_size;
+    mailbox_note(m, message);
+}
+
+static void compare(struct mailbox *m, struct scan *s, bool all)
+{
+    VEC(uint32_t) missing = {0};
+    for (size_t i = 0; i < m->messages.n; i++) {
+        struct mailbox_message *message = &m->messages.items[i];
+        if (!all && !is_new(message))
+            continue;
+        struct found *f = find(s, message);
+        if (f && !f->known)
+            update(m, message, f);
+        else
+            VEC_PUSH(&missing, message->uid);
     }
-    bool dropped = kept < m->list.entries.n;
-    m->list.entries.n = kept;
-    return dropped;
+    mailbox_drop(m, missing.items, missing.n);
+    VEC_FREE(&missing);
 }
 
 /* By the time in the name, then by the digits in the rest, as they were delivered. */
 static int by_arrival(const void *a, const void *b)
 {
-    return strverscmp(((const struct found *)a)->base, ((const struct found *)b)->base);
+    return strverscmp((*(struct found *const *)a)->base, (*(struct found *const *)b)->base);
 }
 
-static struct result add_new(struct mailbox *m, struct scan *s, bool *added)
+static struct result add_fresh(struct mailbox *m, struct scan *s)
 {
-    VEC(struct found) fresh = {0};
+    VEC(struct found *) fresh = {0};
     for (size_t i = 0; i < s->files.n; i++)
         if (!s->files.items[i].known)
-            VEC_PUSH(&fresh, s->files.items[i]);
-    *added = fresh.n > 0;
+            VEC_PUSH(&fresh, &s->files.items[i]);
     if (fresh.n)
         qsort(fresh.items, fresh.n, sizeof *fresh.items, by_arrival);
     bool ok = true;
-    for (size_t i = 0; i < fresh.n && ok; i++)
-        ok = uidlist_add(&m->list, slice_of(fresh.items[i].base)) != 0;
+    for (size_t i = 0; i < fresh.n && ok; i++) {
+        char *file = fresh.items[i]->file;
+        fresh.items[i]->file = NULL;
+        ok = mailbox_enter(m, file, false) != 0;
+    }
     VEC_FREE(&fresh);
     return ok ? result_ok("2.0.0", "added") : result_try_again("4.3.0", "%s: no UIDs left", m->path);
 }
 
 /* new/NAME becomes cur/NAME:2, and the message is recent here. */
-static bool take_from_new(struct mailbox *m, struct found *f)
+void mailbox_take_recent(struct mailbox *m)
 {
-    if (strncmp(f->file, "new/", 4) != 0)
-        return false;
-    char *to = mem_printf("cur/%s%s", f->file + 4, strchr(f->file, ':') ? "" : ":2,");
-    if (renameat(m->dir, f->file, m->dir, to) < 0) {
-        free(to);
-        return false;
-    }
-    free(f->file);
-    f->file = to;
-    return true;
-}
-
-static void fill_messages(struct mailbox *m, struct scan *s, bool take_recent)
-{
-    struct mailbox old = {.messages = {m->messages.items, m->messages.n, m->messages.cap}};
-    m->messages.items = NULL;
-    m->messages.n = m->messages.cap = 0;
-    for (size_t i = 0; i < m->list.entries.n; i++) {
-        const struct uidlist_entry *e = &m->list.entries.items[i];
-        struct found *f = find(s, e->base);
-        if (!f)
+    for (size_t i = 0; i < m->messages.n; i++) {
+        struct mailbox_message *message = &m->messages.items[i];
+        if (!is_new(message))
             continue;
-        const struct mailbox_message *before = mailbox_find(&old, e->uid);
-        bool recent = (take_recent && take_from_new(m, f)) || (before && before->recent);
-        struct maildir_name n;
-        maildir_name_parse(slice_of(f->file + 4), &n);
-        struct mailbox_message message = {e->uid, n.flags, n.keywords, recent, f->file};
-        f->file = NULL;
-        VEC_PUSH(&m->messages, message);
+        char *to = mem_printf("cur/%s%s", message->file + 4, strchr(message->file, ':') ? "" : ":2,");
+        if (renameat(m->dir, message->file, m->dir, to) < 0) {
+            free(to);
+            continue;
+        }
+        free(message->file);
+        message->file = to;
+        message->recent = true;
+        mailbox_note(m, message);
+        m->touched_cur = m->touched_new = true;
     }
-    mailbox_forget_messages(&old);
 }
 
-struct result mailbox_scan(struct mailbox *m, bool take_recent)
+struct result mailbox_scan(struct mailbox *m, bool all)
 {
     struct scan s = {0};
-    bool added = false, dropped = false;
-    bool ok = read_folders(m, &s);
-    if (ok && any_missing(m, &s)) {
+    bool ok = read_folders(m, &s, all);
+    if (ok && any_missing(m, &s, all)) {
         forget(&s);
-        ok = read_folders(m, &s);
+        ok = read_folders(m, &s, all);
     }
     struct result r = ok ? result_ok("2.0.0", "read") : mailbox_trouble(m, "read", errno);
     if (ok) {
-        dropped = drop_missing(m, &s);
-        r = add_new(m, &s, &added);
+        compare(m, &s, all);
+        r = add_fresh(m, &s);
     }
-    if (result_is_ok(&r) && (added || dropped))
-        r = mailbox_save_list(m);
-    if (result_is_ok(&r))
-        fill_messages(m, &s, take_recent);
-    else
-        m->list_inode = 0; /* what is in memory is not what is on disk: read it again */
     forget(&s);
     return r;
 }

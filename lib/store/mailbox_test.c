@@ -164,6 +164,112 @@ static void a_broken_list_raises_uidvalidity(void **state)
     mailbox_free(&m);
 }
 
+static void modseqs_rise_with_changes_only(void **state)
+{
+    struct mailbox *a = box(), *b = box();
+    uint32_t uid, gone = 1;
+    ok(mailbox_append(a, SLICE("a\n"), 0, 0, 1, &uid));
+    ok(mailbox_append(a, SLICE("b\n"), 0, 0, 1, &uid));
+    uint64_t before = mailbox_modseq(a);
+    ok(mailbox_set_flags(a, 2, 0, 0));
+    ok(mailbox_sync(a, true));
+    assert_int_equal(mailbox_modseq(a), before);
+    ok(mailbox_set_flags(a, 2, MAILDIR_SEEN, 0));
+    assert_true(mailbox_find(a, 2)->modseq > before);
+    assert_true(mailbox_find(a, 1)->modseq <= before);
+    struct mailbox_change c[] = {{.uid = 1, .set = MAILDIR_SEEN}, {.uid = 2, .set = MAILDIR_FLAGGED}, {.uid = 9}};
+    ok(mailbox_change_flags(b, c, 3, before));
+    assert_int_equal(c[0].outcome, CHANGE_DONE);
+    assert_int_equal(c[1].outcome, CHANGE_MODIFIED);
+    assert_int_equal(c[2].outcome, CHANGE_GONE);
+    before = mailbox_modseq(b);
+    ok(mailbox_expunge(b, &gone, 1));
+    assert_true(mailbox_modseq(b) > before);
+    ok(mailbox_sync(a, false));
+    assert_int_equal(mailbox_modseq(a), mailbox_modseq(b));
+    assert_int_equal(mailbox_count(a), 1);
+    assert_int_equal(mailbox_find(a, 2)->flags, MAILDIR_SEEN);
+    mailbox_free(&a);
+    mailbox_free(&b);
+}
+
+static void a_lost_index_costs_no_uid_and_no_modseq(void **state)
+{
+    uint32_t uid, gone = 2;
+    struct mailbox *m = box();
+    for (int i = 0; i < 3; i++)
+        ok(mailbox_append(m, SLICE("a\n"), MAILDIR_SEEN, 1, 1, &uid));
+    ok(mailbox_expunge(m, &gone, 1));
+    for (int round = 0; round < 3; round++) {
+        uint64_t before = mailbox_modseq(m);
+        uint32_t validity = mailbox_uid_validity(m);
+        MEM_AUTO char *index = mem_printf("%s/merpati.index", folder);
+        mailbox_free(&m);
+        if (round == 0)
+            assert_int_equal(unlink(index), 0);
+        else if (round == 1)
+            assert_int_equal(truncate(index, 5000), 0);
+        else
+            put("merpati.index", "rubbish that is no index");
+        m = box();
+        assert_int_equal(mailbox_count(m), 2);
+        assert_int_equal(mailbox_at(m, 1)->uid, 3);
+        assert_int_equal(mailbox_uid_next(m), 4);
+        assert_int_equal(mailbox_uid_validity(m), validity);
+        assert_true(mailbox_at(m, 0)->modseq > before);
+        assert_int_equal(mailbox_at(m, 0)->flags, MAILDIR_SEEN);
+    }
+    mailbox_free(&m);
+}
+
+static void many_removals_shorten_the_list(void **state)
+{
+    struct mailbox *m = box(), *other = box();
+    uint32_t uids[1100];
+    for (int i = 0; i < 1101; i++) {
+        char name[30];
+        snprintf(name, sizeof name, "new/%d.a", 1000 + i);
+        put(name, "x\n");
+    }
+    ok(mailbox_sync(m, true));
+    ok(mailbox_sync(other, true));
+    for (int i = 0; i < 1100; i++)
+        uids[i] = (uint32_t)i + 1;
+    ok(mailbox_expunge(m, uids, 1100));
+    ok(mailbox_sync(other, false));
+    assert_int_equal(mailbox_count(other), 1);
+    assert_int_equal(mailbox_at(other, 0)->uid, 1101);
+    assert_int_equal(mailbox_modseq(other), mailbox_modseq(m));
+    MEM_AUTO char *list = mem_printf("%s/dovecot-uidlist", folder);
+    struct stat st;
+    assert_int_equal(stat(list, &st), 0);
+    assert_true(st.st_size < 200);
+    ok(mailbox_append(other, SLICE("b\n"), 0, 0, 1, uids));
+    assert_int_equal(uids[0], 1102);
+    mailbox_free(&other);
+    mailbox_free(&m);
+}
+
+static void others_renames_and_removals_are_seen(void **state)
+{
+    put("cur/1.a:2,", "x\n");
+    put("cur/2.b:2,", "x\n");
+    struct mailbox *m = box();
+    MEM_AUTO char *from = mem_printf("%s/cur/1.a:2,", folder), *to = mem_printf("%s/cur/1.a:2,F", folder);
+    MEM_AUTO char *second = mem_printf("%s/cur/2.b:2,", folder);
+    uint64_t before = mailbox_modseq(m);
+    assert_int_equal(rename(from, to), 0);
+    ok(mailbox_set_flags(m, 1, MAILDIR_FLAGGED | MAILDIR_SEEN, 0));
+    assert_int_equal(mailbox_find(m, 1)->flags, MAILDIR_FLAGGED | MAILDIR_SEEN);
+    assert_true(mailbox_find(m, 1)->modseq > before);
+    assert_int_equal(unlink(second), 0);
+    struct result r;
+    assert_int_equal(mailbox_read(m, 2, &r), -1);
+    assert_int_equal(r.outcome, OUTCOME_NEVER);
+    assert_int_equal(mailbox_count(m), 1);
+    mailbox_free(&m);
+}
+
 static void a_missing_folder_is_told(void **state)
 {
     struct result r;
@@ -178,6 +284,8 @@ int main(void)
         TEST(new_mail_is_recent_once),          TEST(takes_over_dovecots_uids),
         TEST(append_keeps_size_date_and_flags), TEST(two_objects_never_share_a_uid),
         TEST(a_broken_list_raises_uidvalidity), TEST(a_missing_folder_is_told),
+        TEST(modseqs_rise_with_changes_only),   TEST(a_lost_index_costs_no_uid_and_no_modseq),
+        TEST(many_removals_shorten_the_list),   TEST(others_renames_and_removals_are_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,7 +46,7 @@ static bool parse_entry(struct uidlist *l, struct slice line)
     struct slice rest = line, token;
     uint32_t uid, last = l->entries.n ? l->entries.items[l->entries.n - 1].uid : 0;
     ptrdiff_t colon = slice_find(line, ':');
-    if (colon < 0 || !slice_token(&rest, " ", &token) || !parse_u32(token, &uid) || uid <= last || uid >= l->next)
+    if (colon < 0 || !slice_token(&rest, " ", &token) || !parse_u32(token, &uid) || uid <= last || uid == UINT32_MAX)
         return false;
     struct slice name = slice_make(line.p + colon + 1, line.n - (size_t)colon - 1);
     ptrdiff_t info = slice_find(name, ':');
@@ -57,6 +57,8 @@ static bool parse_entry(struct uidlist *l, struct slice line)
     struct slice fields = slice_trim(slice_make(rest.p, (size_t)(line.p + colon - rest.p)));
     struct uidlist_entry e = {uid, mem_strndup(name.p, name.n), mem_strndup(fields.p, fields.n)};
     VEC_PUSH(&l->entries, e);
+    if (l->next <= uid) /* appended since the header was written */
+        l->next = uid + 1;
     return true;
 }
 

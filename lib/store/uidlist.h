@@ -20,7 +20,8 @@ struct uidlist {
 };
 
 /* False when it is not a version 3 list or breaks its own order: l is then empty and the mailbox needs a new
- * UIDVALIDITY. A last line that is cut short is left out. */
+ * UIDVALIDITY. A last line that is cut short is left out.
+ * Lines appended after the header was written may have UIDs from `next` on. */
 bool uidlist_parse(struct uidlist *l, struct slice text);
 void uidlist_print(const struct uidlist *l, struct buf *out);
 /* Gives the message the next UID, which is returned; 0 when there are none left. */

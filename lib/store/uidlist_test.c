@@ -50,7 +50,7 @@ static void refuses_broken_lists(void **state)
     refuses("1 V1 N2\n");
     refuses("3 V1\n");
     refuses("3 V1 N5\n2 :a\n2 :b\n");
-    refuses("3 V1 N5\n5 :a\n");
+    refuses("3 V1 N5\n4294967295 :a\n");
     refuses("3 V1 N5\n2 :../a\n");
     refuses("3 V1 N5\n2 a\n");
     refuses("3 V1 N5\n:2 a\n");
@@ -61,6 +61,15 @@ static void leaves_out_a_cut_line(void **state)
     struct uidlist l;
     assert_true(uidlist_parse(&l, SLICE("3 V1 N9\n2 :a\n3 :half")));
     assert_int_equal(l.entries.n, 1);
+    uidlist_fini(&l);
+}
+
+static void takes_lines_that_were_appended(void **state)
+{
+    struct uidlist l;
+    assert_true(uidlist_parse(&l, SLICE("3 V1 N5\n5 :a\n9 :b\n")));
+    assert_int_equal(l.entries.n, 2);
+    assert_int_equal(l.next, 10);
     uidlist_fini(&l);
 }
 
@@ -84,9 +93,8 @@ static void reads_and_prints_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_over_what_dovecot_wrote),
-        cmocka_unit_test(refuses_broken_lists),
-        cmocka_unit_test(leaves_out_a_cut_line),
+        cmocka_unit_test(takes_over_what_dovecot_wrote), cmocka_unit_test(refuses_broken_lists),
+        cmocka_unit_test(leaves_out_a_cut_line),         cmocka_unit_test(takes_lines_that_were_appended),
         cmocka_unit_test(reads_and_prints_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

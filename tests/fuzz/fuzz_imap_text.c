@@ -18,8 +18,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         imap_name_to_utf8(&name, word);
     }
     c.rest = in;
-    if (imap_set_parse(&c, &set))
-        imap_set_has(&set, 7, 9);
+    if (imap_set_parse(&c, &set)) {
+        bool before[12];
+        for (uint32_t i = 0; i < 12; i++)
+            before[i] = imap_set_has(&set, i, 9);
+        imap_set_settle(&set, 9);
+        for (uint32_t i = 0; i < 12; i++)
+            if (imap_set_has(&set, i, 9) != before[i])
+                __builtin_trap();
+    }
     if (size > 1)
         imap_name_matches(slice_make(in.p, size / 2), slice_make(in.p + size / 2, size - size / 2), '.');
     return 0;
