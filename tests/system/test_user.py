@@ -33,7 +33,7 @@ try:
         s = dict(l.split(":\t", 1) for l in open(f"/proc/{pid}/status").read().splitlines() if ":\t" in l)
         out["processes"].setdefault(name, []).append({k: s[k] for k in ("Uid", "Seccomp", "NoNewPrivs", "CapEff", "CapPrm")})
     p = i.run("merpati", "-c", i.conf, "check", "--sandbox", check=False)
-    out["probe"], out["probe_status"] = p.stdout, p.returncode
+    out["probe"], out["probe_status"], out["probe_errors"] = p.stdout, p.returncode, p.stderr
     i.reload()
     i.log.wait("reload --")
     assert Smtp(i.port["smtp"]).greeting[0] == 220
@@ -71,7 +71,7 @@ def test_everything_as_an_ordinary_user():
                 assert int(s["CapEff"], 16) == int(s["CapPrm"], 16) == 0, (name, s)
                 if name not in ("master", "local", "local-users"):  # these may start set-gid programs
                     assert s["Seccomp"] == "2" and s["NoNewPrivs"] == "1", (name, s)
-        assert out["probe_status"] == 0, [l for l in out["probe"].splitlines() if not l.endswith("denied")]
+        assert out["probe_status"] == 0, [l for l in out["probe"].splitlines() if not l.endswith("denied")] + [out["probe_errors"]]
         assert re.search(r"^sandbox smtpd read:file-of-any denied$", out["probe"], re.M)
     finally:
         shutil.rmtree(folder)

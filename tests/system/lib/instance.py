@@ -116,7 +116,7 @@ class Instance:
         self.dir = pathlib.Path(folder)
         os.chmod(self.dir, 0o755)
         for p in self.dir.parents:
-            if p == pathlib.Path("/tmp") or p == pathlib.Path("/"):
+            if p == pathlib.Path("/") or p.stat().st_mode & 0o1000:  # /tmp and its like
                 break
             os.chmod(p, 0o755)
         self.conf = self.dir / "etc"
