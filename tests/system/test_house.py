@@ -6,6 +6,7 @@ import pytest
 from clients import Smtp
 from instance import AS_ROOT, LONG, ROOT
 from test_mailflow import imap_fetch, submit
+from test_sandbox import needs_mounts
 
 
 def gone(pids, within):
@@ -131,6 +132,7 @@ def in_another_etc(i, files, *command):
                           env=dict(os.environ, MAIL_CONFIG=str(i.conf)))
 
 
+@needs_mounts
 @pytest.mark.skipif(not AS_ROOT, reason="needs root: an ordinary user's mail system needs no other users")
 @pytest.mark.parametrize("file, name, message", [("passwd", "merpati", "user merpati does not exist (mail_owner)"),
                                                  ("group", "merpatidrop", "group merpatidrop does not exist (setgid_group)")])

@@ -107,6 +107,15 @@ def test_users_roots_and_capabilities(busy):
                 assert "0" not in s["Groups"].split(), (name, s["Groups"])
 
 
+def landlock():
+    """The kernel's version of it, 0 or less when there is none."""
+    return ctypes.CDLL(None).syscall(444, None, 0, 1)
+
+
+needs_mounts = pytest.mark.skipif(subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0,
+                                  reason="needs a mount name space of its own (unshare -m)")
+
+
 def probe(i):
     p = i.run("merpati", "-c", i.conf, "check", "--sandbox", check=False)
     return p, [l.split() for l in p.stdout.splitlines() if l.startswith("sandbox ")]
@@ -114,6 +123,8 @@ def probe(i):
 
 def test_no_process_does_what_is_outside_its_job(busy):
     """A probe that is compiled into every program goes the way of the program's start, and then tries what its row forbids."""
+    if landlock() < 3:
+        pytest.skip(f"this kernel's Landlock is of version {landlock()}: files are held off by ownership and chroot alone")
     p, lines = probe(busy)
     assert p.returncode == 0, p.stdout + p.stderr
     names = {l[1] for l in lines}
@@ -204,6 +215,7 @@ def test_a_table_that_only_root_reads_is_read_again(instance):
     until(r"orig_to=<team@localhost>.*status=bounced .*/bin/false|to=<team@localhost>.*status=bounced .*/bin/false", "team@localhost")
 
 
+@needs_mounts
 @pytest.mark.skipif(not AS_ROOT, reason="needs root: only root reads the passwords of the system's users")
 @pytest.mark.parametrize("passdb", ["shadow", "pam"])
 def test_auth_reads_the_passwords_of_the_system(instance, tmp_path, passdb):

@@ -4,6 +4,7 @@ import json, os, pathlib, pwd, re, shutil, subprocess, sys, tempfile
 import pytest
 
 from instance import AS_ROOT, LONG, ROOT
+from test_sandbox import landlock
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -71,6 +72,8 @@ def test_everything_as_an_ordinary_user():
                 assert int(s["CapEff"], 16) == int(s["CapPrm"], 16) == 0, (name, s)
                 if name not in ("master", "local", "local-users"):  # these may start set-gid programs
                     assert s["Seccomp"] == "2" and s["NoNewPrivs"] == "1", (name, s)
+        if landlock() < 3:
+            return  # what is left of the confinement is the system call filter
         assert out["probe_status"] == 0, [l for l in out["probe"].splitlines() if not l.endswith("denied")] + [out["probe_errors"]]
         assert re.search(r"^sandbox smtpd read:file-of-any denied$", out["probe"], re.M)
     finally:
