@@ -310,7 +310,9 @@ static int mail_files(uid_t uid, struct conf *conf, const struct common_params *
         if (!(hidden[i] = realpath(system[i], NULL)))
             hidden[i] = mem_strdup(system[i]);
     int ruleset = files_ruleset(false);
-    files_allow_around(ruleset, "/", (const char *const *)hidden, N, uid);
+    if (uid == 0) /* lists that root owns lie anywhere; what is written is mail */
+        files_allow(ruleset, "/", FILES_READ);
+    files_allow_around(ruleset, "/", (const char *const *)hidden, N, uid ? uid : (uid_t)-1);
     for (size_t i = 0; i < N; i++)
         free(hidden[i]);
     files_allow(ruleset, "/usr/lib", FILES_READ); /* conversions of character sets */
@@ -327,7 +329,9 @@ static int mail_files(uid_t uid, struct conf *conf, const struct common_params *
 bool sandbox_enter_user(const struct sandbox_user *u, struct conf *conf, const struct common_params *p, struct buf *err)
 {
     bool root = daemon_is_root();
-    FD_AUTO ruleset = u->programs ? -1 : mail_files(u->uid, conf, p);
+    /* No command runs as root: what root's own mail needs is a mailbox. */
+    bool programs = u->programs && u->uid != 0;
+    FD_AUTO ruleset = programs ? -1 : mail_files(u->uid, conf, p);
     if (!root && u->uid != geteuid()) {
         buf_puts(err, "only root can become another user");
         return false;
@@ -335,7 +339,7 @@ bool sandbox_enter_user(const struct sandbox_user *u, struct conf *conf, const s
     if (root && (!become(u->uid, u->gid, u->groups, u->n_groups, err) || !caps_keep(0, err)))
         return false;
     prctl(PR_SET_DUMPABLE, 0);
-    if (u->programs)
+    if (programs)
         return true;
 #ifndef __SANITIZE_ADDRESS__
     if (p->process_memory_limit)

@@ -251,6 +251,25 @@ def test_auth_reads_the_passwords_of_the_system(instance, tmp_path, passdb):
     assert (home / "Maildir").stat().st_uid == 64999
 
 
+@pytest.mark.skipif(not AS_ROOT, reason="needs root: it is about root's mail")
+def test_mail_of_root_is_delivered_by_a_confined_process(instance):
+    i = instance(aliases="postmaster: root\n", mydestination="localhost")
+    (i.dir / "spool").mkdir()
+    (i.conf / "members").write_text("bob@example.test\n")
+    (i.conf / "aliases").write_text(f"postmaster: root\nlist: :include:{i.conf}/members\n")
+    i.run("newaliases")
+    i.main["mail_spool_directory"] = i.dir / "spool"
+    i.write_main()
+    i.reload()
+    i.log.wait("reload --")
+    i.run("sendmail", "-f", "x@example.test", "root@localhost", "list@localhost", input="Subject: to root\n\nx\n")
+    i.wait_delivered(3)
+    assert "Subject: to root" in (i.dir / "spool" / "root").read_text()
+    assert len(i.maildir("bob")) == 1
+    (s,) = [s for s in map(status, i.pids()) if s["Name"] == "local" and s["uid"] == 0]
+    assert s["NoNewPrivs"] == "1" and s["Seccomp"] == "2" and int(s["CapEff"], 16) == int(s["CapPrm"], 16) == 0
+
+
 def without(*calls):
     """For a kernel that lacks something: a filter of our own makes these system calls unknown, and prctl(PR_SET_SECCOMP) too."""
     n = len(calls)
