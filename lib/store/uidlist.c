@@ -112,7 +112,7 @@ char *uidlist_pop3_uidl(const struct uidlist_entry *e)
 {
     struct slice rest = slice_of(e->fields), token;
     while (slice_token(&rest, " ", &token))
-        if (token.p[0] == 'P' && token.n > 1)
-            return mem_strndup(token.p + 1, token.n - 1);
+        if (token.p[0] == 'P') /* nothing after it: the name is the UIDL */
+            return token.n > 1 ? mem_strndup(token.p + 1, token.n - 1) : mem_strdup(e->base);
     return NULL;
 }

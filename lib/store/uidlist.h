@@ -27,5 +27,6 @@ void uidlist_print(const struct uidlist *l, struct buf *out);
 /* Gives the message the next UID, which is returned; 0 when there are none left. */
 uint32_t uidlist_add(struct uidlist *l, struct slice base);
 void uidlist_fini(struct uidlist *l);
-/* A `P` field: the POP3 UIDL that the former server gave; NULL when there is none. malloced. */
+/* A `P` field: the POP3 UIDL that the former server gave (an empty one stands for the file name); NULL when there is
+ * none. malloced. */
 char *uidlist_pop3_uidl(const struct uidlist_entry *e);

@@ -26,6 +26,10 @@ static void takes_over_what_dovecot_wrote(void **state)
     assert_string_equal(uidl, "old-1");
     free(uidl);
     assert_null(uidlist_pop3_uidl(&l.entries.items[0]));
+    struct uidlist_entry by_name = {1, "12.M3.host,S=4", "W5 P"};
+    uidl = uidlist_pop3_uidl(&by_name);
+    assert_string_equal(uidl, "12.M3.host,S=4");
+    free(uidl);
     assert_int_equal(uidlist_add(&l, SLICE("new")), 25022);
     uidlist_print(&l, &out);
     assert_string_equal(buf_cstr(&out), "3 V1275660208 N25023 G3085f01b7f11094c501100008c4a11c1\n"
