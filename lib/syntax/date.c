@@ -19,7 +19,7 @@ void date_rfc5322(struct buf *out, time_t t)
 {
     struct tm tm;
     localtime_r(&t, &tm);
-    buf_printf(out, "%s, %d %s %d %02d:%02d:%02d ", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900,
+    buf_printf(out, "%s, %d %s %04d %02d:%02d:%02d ", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900,
                tm.tm_hour, tm.tm_min, tm.tm_sec);
     put_zone(out, tm.tm_gmtoff);
     buf_printf(out, " (%s)", tm.tm_zone);
@@ -29,7 +29,7 @@ void date_imap(struct buf *out, time_t t)
 {
     struct tm tm;
     localtime_r(&t, &tm);
-    buf_printf(out, "%02d-%s-%d %02d:%02d:%02d ", tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour,
+    buf_printf(out, "%02d-%s-%04d %02d:%02d:%02d ", tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour,
                tm.tm_min, tm.tm_sec);
     put_zone(out, tm.tm_gmtoff);
 }

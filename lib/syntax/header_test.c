@@ -61,6 +61,15 @@ static void dates_of_imap(void **state)
     assert_false(date_parse_imap(SLICE("23-Nov-2026 12:52:46"), &t));
     assert_true(date_parse_imap_day(SLICE("1-Jan-1970"), &t) && t == 0);
     assert_false(date_parse_imap_day(SLICE("1-Jan-70"), &t));
+    /* Years have four digits, whoever wrote such a date. */
+    time_t early;
+    assert_true(date_parse_imap(SLICE("23-Nov-0838 12:00:00 +0000"), &early));
+    buf_reset(&b);
+    date_imap(&b, early);
+    assert_true(date_parse_imap(buf_slice(&b), &t) && t == early);
+    buf_reset(&b);
+    date_rfc5322(&b, early);
+    assert_true(date_parse_rfc5322(buf_slice(&b), &t, NULL) && t == early);
 }
 
 int main(void)

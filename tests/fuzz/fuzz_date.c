@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (date_parse_rfc5322(in, &t, &zone) && (zone < -(99 * 60 + 59) || zone > 99 * 60 + 59))
         __builtin_trap();
     date_parse_imap_day(in, &t);
-    if (!date_parse_imap(in, &t))
+    if (!date_parse_imap(in, &t) || t < -(time_t)62100000000 || t > (time_t)253000000000) /* years of four digits */
         return 0;
     date_imap(&text, t);
     if (!date_parse_imap(buf_slice(&text), &again) || again != t)
