@@ -19,8 +19,8 @@ void date_rfc5322(struct buf *out, time_t t)
 {
     struct tm tm;
     localtime_r(&t, &tm);
-    buf_printf(out, "%s, %d %s %04d %02d:%02d:%02d ", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900,
-               tm.tm_hour, tm.tm_min, tm.tm_sec);
+    buf_printf(out, "%s, %d %s %04d %02d:%02d:%02d ", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
+               tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
     put_zone(out, tm.tm_gmtoff);
     buf_printf(out, " (%s)", tm.tm_zone);
 }

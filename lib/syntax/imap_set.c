@@ -63,7 +63,8 @@ void imap_set_settle(struct imap_set *s, uint32_t highest)
     size_t kept = 0;
     for (size_t i = 0; i < s->n; i++)
         s->ranges[i] = meant(s->ranges[i], highest);
-    qsort(s->ranges, s->n, sizeof *s->ranges, by_first);
+    if (s->n > 0) /* an empty set has no ranges to point to */
+        qsort(s->ranges, s->n, sizeof *s->ranges, by_first);
     for (size_t i = 1; i < s->n; i++) {
         struct imap_range *before = &s->ranges[kept];
         if (s->ranges[i].first > before->last)

@@ -76,6 +76,9 @@ static void reads_sets(void **state)
     ARENA_AUTO a = arena_new();
     struct imap_set s;
     assert_true(set(a, "2,7:4,9:*", &s));
+    struct imap_set none = {0};
+    imap_set_settle(&none, 20);
+    assert_false(imap_set_has(&none, 5, 20));
     assert_true(imap_set_has(&s, 5, 20));
     assert_false(imap_set_has(&s, 8, 20));
     assert_true(imap_set_has(&s, 20, 20));
