@@ -3,8 +3,6 @@
 
 #include "lib/store/watch.h"
 
-#include <unistd.h>
-
 enum { LOOK_SECONDS = 30 }; /* where the kernel gives no watch */
 
 /* Waits for the client or the mailbox. True: the client said something, or is gone. */
@@ -32,7 +30,7 @@ enum imap_verdict imap_idle(struct imap *s, struct imap_cursor *c)
         return IMAP_MALFORMED;
     imap_say(s, "+ idling");
     struct watch_handle *w = s->mailbox ? watch_start(s->path) : NULL;
-    struct stream *changes = w ? stream_new(dup(watch_fd(w)), 64) : NULL;
+    struct stream *changes = w ? stream_new(watch_take_fd(w), 64) : NULL;
     int64_t until = deadline_in(imapd_params.imapd_timeout);
     enum stream_status st = STREAM_OK;
     do {
@@ -41,8 +39,8 @@ enum imap_verdict imap_idle(struct imap *s, struct imap_cursor *c)
     } while (st == STREAM_OK && !client_spoke(s, w, changes, until) && clock_mono() < until);
     if (st == STREAM_OK)
         st = stream_read_line(s->stream, 1000, &line, until);
-    stream_free(&changes);
     watch_stop(&w);
+    stream_free(&changes);
     if (st != STREAM_OK || !slice_eq_fold(line, SLICE("DONE")))
         return st == STREAM_OK ? IMAP_MALFORMED : (s->logged_out = true, IMAP_DONE);
     return imap_ok(s, false, "Idle completed.");

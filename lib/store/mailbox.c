@@ -1,6 +1,7 @@
 /* A Maildir mailbox: the frame of its jobs. A job takes the folder's lock, opens the index, brings the list of messages
  * in memory up to it (by the changes since the last job), reads new/ or cur/ if these changed, does its work, and
  * leaves its own changes in the index. doc/internals/store.md has the order of effects. */
+#include "lib/base/hash.h"
 #include "lib/store/mailbox_private.h"
 
 #include <errno.h>
@@ -494,10 +495,51 @@ static void run_locked(void *arg)
     m->lock = -1;
 }
 
+/* Jobs of one folder wait for each other here and not on pool threads, which are for other folders' jobs. */
+struct line {
+    unsigned waiting; /* and the one that runs */
+    bool busy;
+    struct waitq turn;
+};
+static struct hash *lines; /* by identity */
+static pid_t lines_pid;    /* a forked process has lines of its own */
+
+static struct line *line_up(struct mailbox *m)
+{
+    if (!lines || lines_pid != getpid())
+        lines = hash_new();
+    lines_pid = getpid();
+    struct line *l = hash_get(lines, m->identity);
+    if (!l) {
+        l = MEM_NEW(struct line);
+        waitq_init(&l->turn);
+        hash_put(lines, m->identity, l);
+    }
+    l->waiting++;
+    while (l->busy && waitq_wait(&l->turn, DEADLINE_NEVER) == WAIT_OK)
+        ;
+    return l;
+}
+
+static void leave(struct mailbox *m, struct line *l)
+{
+    l->busy = false;
+    waitq_wake_one(&l->turn);
+    if (--l->waiting == 0) {
+        hash_remove(lines, m->identity);
+        free(l);
+    }
+}
+
 struct result mailbox_run(struct mailbox *m, mailbox_job *fn, void *arg)
 {
     struct run r = {.m = m, .fn = fn, .arg = arg};
+    struct line *l = fiber_self() ? line_up(m) : NULL;
+    if (l)
+        l->busy = true; /* one that was cancelled while it waited runs beside; the lock holds it off */
     thread_run(run_locked, &r);
+    if (l)
+        leave(m, l);
     return r.result;
 }
 
@@ -524,12 +566,21 @@ struct result mailbox_sync(struct mailbox *m, bool take_recent)
     return mailbox_run(m, sync_job, &take_recent);
 }
 
+static void identify(struct mailbox *m)
+{
+    struct stat st;
+    if (m->dir >= 0 && fstat(m->dir, &st) == 0)
+        snprintf(m->identity, sizeof m->identity, "%llx:%llx", (unsigned long long)st.st_dev,
+                 (unsigned long long)st.st_ino);
+}
+
 struct mailbox *mailbox_open(const char *path, struct result *r)
 {
     struct mailbox *m = MEM_NEW(struct mailbox);
     m->path = mem_strdup(path);
     m->lock = -1;
     m->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    identify(m);
     if (m->dir < 0 && (errno == ENOENT || errno == ENOTDIR))
         *r = result_never("5.1.1", "%s: no such mailbox", path);
     else if (m->dir < 0)

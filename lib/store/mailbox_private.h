@@ -12,9 +12,10 @@ enum { MAILBOX_KEYWORDS = 26 };
 
 struct mailbox {
     char *path;
-    int dir;          /* descriptor of the folder */
-    int lock;         /* of its lock file while a job runs, else -1 */
-    struct index *ix; /* while a job runs */
+    int dir;           /* descriptor of the folder */
+    char identity[48]; /* of the folder: device and inode */
+    int lock;          /* of its lock file while a job runs, else -1 */
+    struct index *ix;  /* while a job runs */
     uint32_t validity, next_uid;
     uint64_t modseq, epoch; /* of the index as the messages below have it; epoch 0: they are to be read again */
     VEC(struct mailbox_message) messages;

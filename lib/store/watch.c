@@ -29,6 +29,7 @@ struct place {
 
 struct watch_handle {
     int event;
+    bool taken; /* the caller closes it */
     struct place places[FOLDERS];
 };
 
@@ -122,8 +123,9 @@ struct watch_handle *watch_start(const char *path)
     return w;
 }
 
-int watch_fd(const struct watch_handle *w)
+int watch_take_fd(struct watch_handle *w)
 {
+    w->taken = true;
     return w->event;
 }
 
@@ -149,7 +151,7 @@ void watch_stop(struct watch_handle **wp)
         hash_remove(inotify.directories, key);
         free(d);
     }
-    if (w->event >= 0)
+    if (w->event >= 0 && !w->taken)
         close(w->event);
     free(w);
     *wp = NULL;
