@@ -10,6 +10,7 @@
 #include <sysexits.h>
 
 enum { PATIENCE = 10, ANSWER = 600 }; /* seconds */
+enum { AGAIN_MS = 50 };
 
 struct flush {
     const char *command;
@@ -18,13 +19,13 @@ struct flush {
     uint32_t outcome;
 };
 
-static void ask(void *arg)
+/* One try. */
+static void ask_once(struct flush *f, int64_t patience)
 {
-    struct flush *f = arg;
-    struct ipc_conn *c = ipc_connect("public/qmgr", deadline_in(PATIENCE));
+    struct ipc_conn *c = ipc_connect("public/qmgr", patience);
+    f->connected = c != NULL;
     if (!c)
         return;
-    f->connected = true;
     int64_t deadline = deadline_in(ANSWER);
     struct msg_qmgr_command command = {.command = f->command};
     struct msg_qmgr_command_reply reply = {0};
@@ -35,6 +36,17 @@ static void ask(void *arg)
     f->outcome = reply.outcome;
     arena_free(&a);
     ipc_conn_free(&c);
+}
+
+/* A queue manager that gives way to another, at a reload, closes what it has not begun: the other one is asked. */
+static void ask(void *arg)
+{
+    struct flush *f = arg;
+    int64_t patience = deadline_in(PATIENCE);
+    do
+        ask_once(f, patience);
+    while (f->connected && f->status == IPC_CLOSED && clock_mono() < patience &&
+           fiber_sleep(deadline_in_ms(AGAIN_MS)) == WAIT_TIMEOUT);
 }
 
 void postqueue_flush(const char *command)

@@ -199,3 +199,11 @@ def test_who_makes_way_keeps_nobody_waiting(instance):
         s.close()
     assert any(alive(p) for p in old)  # it still has its session
     assert held.cmd("NOOP")[0] in (250, 421)
+
+
+def test_a_flush_just_after_a_reload_is_heard(instance):
+    """The old queue manager may take the connection and go; the command asks the new one."""
+    i = instance()
+    for _ in range(15):
+        i.reload()
+        i.run("postqueue", "-f")

@@ -137,6 +137,7 @@ def test_mail_waits_for_a_dead_host_and_goes_on_by_flush(instance):
     i = instance(transport_maps="inline:{later.test=smtp:[127.0.0.1]:%d}" % port)
     submit(i, recipients=("bob@later.test",))
     i.log.wait(rf"to=<bob@later.test>, relay=none, .*dsn=4.4.1, status=deferred \(connect to 127.0.0.1\[127.0.0.1\]:{port}: Connection refused\)")
+    i.wait_deferred()
     (q,) = i.queue()
     assert q["queue_name"] == "deferred" and q["recipients"][0]["address"] == "bob@later.test"
     assert "Connection refused" in q["recipients"][0]["delay_reason"]

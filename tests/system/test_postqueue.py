@@ -11,7 +11,7 @@ def test_the_list_is_the_same_without_the_daemons(instance):
     i = make(instance)
     assert i.run("postqueue", "-p").stdout == "Mail queue is empty\n" and i.run("postqueue", "-j").stdout == ""
     queue_id = send(i, "alice@example.test", "x@later.test")
-    i.log.wait("status=deferred")
+    i.wait_deferred()
     text, objects = i.run("postqueue", "-p").stdout, i.queue()
     assert text.splitlines()[2] == f"{'(not now)':>78}"
     (o,) = objects

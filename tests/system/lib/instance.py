@@ -241,6 +241,15 @@ class Instance:
     def wait_delivered(self, count=1, status="sent"):
         return self.log.wait(rf"status={status} \(", count)
 
+    def wait_deferred(self, count=1, timeout=LONG):
+        """Until so many messages lie in deferred: the agent's log line comes before the queue manager has moved them."""
+        self.log.wait("status=deferred", count, timeout)
+        end = time.monotonic() + timeout
+        while sum(q["queue_name"] == "deferred" for q in self.queue()) < count:
+            if time.monotonic() > end:
+                raise AssertionError(f"the queue holds {self.queue()}")
+            self.log.read(0.05)
+
     def wait_empty(self, timeout=LONG):
         """Until the queue holds nothing: told by the log (every arrival has its `removed`)."""
         end = time.monotonic() + timeout
