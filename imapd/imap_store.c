@@ -195,24 +195,29 @@ static uint32_t translate_keywords(struct mailbox *from, struct mailbox *to, uin
     return out;
 }
 
-/* All or nothing: what was copied before a failure is taken back. */
 static struct result copy_all(struct imap *s, const struct imap_set *set, struct mailbox *to, struct copied *done)
 {
-    struct result r = result_ok("2.0.0", "ok");
-    for (size_t i = 0; i < s->view.n && result_is_ok(&r); i++) {
+    VEC(struct mailbox_copying) all = {0};
+    uint32_t last_keywords = 0, last_translated = 0;
+    for (size_t i = 0; i < s->view.n; i++) {
         const struct mailbox_message *m =
             imap_in_set(s, set, i) ? mailbox_find(s->mailbox, s->view.items[i].uid) : NULL;
-        uint32_t uid = s->view.items[i].uid, new_uid;
         if (!m)
             continue;
-        r = mailbox_copy(s->mailbox, uid, to, translate_keywords(s->mailbox, to, m->keywords), &new_uid);
-        if (result_is_ok(&r)) {
-            VEC_PUSH(&done->from, uid);
-            VEC_PUSH(&done->to, new_uid);
+        struct mailbox_copying one = {.uid = m->uid};
+        if (m->keywords != last_keywords) { /* most have the same as the one before */
+            last_keywords = m->keywords;
+            last_translated = translate_keywords(s->mailbox, to, last_keywords);
         }
+        one.keywords = last_translated;
+        VEC_PUSH(&all, one);
     }
-    if (!result_is_ok(&r) && done->to.n)
-        mailbox_expunge(to, done->to.items, done->to.n);
+    struct result r = mailbox_copy_many(s->mailbox, all.items, all.n, to);
+    for (size_t i = 0; i < all.n && result_is_ok(&r); i++) {
+        VEC_PUSH(&done->from, all.items[i].uid);
+        VEC_PUSH(&done->to, all.items[i].new_uid);
+    }
+    VEC_FREE(&all);
     return r;
 }
 

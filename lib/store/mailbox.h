@@ -76,6 +76,13 @@ struct result mailbox_append(struct mailbox *m, struct slice text, unsigned flag
 /* A hard link of a message of `from` (its file is shared, its flags go along); the keyword bits are those of `to`. */
 struct result mailbox_copy(struct mailbox *from, uint32_t uid, struct mailbox *to, uint32_t keywords,
                            uint32_t *new_uid);
+struct mailbox_copying {
+    uint32_t uid;
+    uint32_t keywords; /* those of `to` */
+    uint32_t new_uid;  /* set when it went well */
+};
+/* Many as one job, all or none. */
+struct result mailbox_copy_many(struct mailbox *from, struct mailbox_copying *c, size_t n, struct mailbox *to);
 
 /* Keyword of a bit (0 to 25), NULL when it has none. Names compare without regard to case. */
 const char *mailbox_keyword(const struct mailbox *m, unsigned bit);

@@ -100,16 +100,19 @@ struct result mailbox_append(struct mailbox *m, struct slice text, unsigned flag
 }
 
 struct copy {
-    int from_dir;
-    const char *file;
+    char *file; /* in the folder that it is copied from */
     unsigned flags;
     uint32_t keywords;
-    uint32_t *uid;
+    char *name; /* of the link, once made */
+};
+struct copies {
+    int from_dir;
+    VEC(struct copy) all;
+    struct mailbox_copying *asked;
 };
 
-static struct result copy_job(struct mailbox *m, void *arg)
+static int link_one(struct mailbox *m, int from_dir, struct copy *c)
 {
-    struct copy *c = arg;
     struct maildir_name old;
     maildir_name_parse(slice_of(c->file + 4), &old);
     bool sized = old.size >= 0 && old.virtual_size >= 0;
@@ -117,11 +120,36 @@ static struct result copy_job(struct mailbox *m, void *arg)
     BUF_AUTO name = BUF(1000);
     buf_puts(&name, "cur/");
     maildir_name_print(&name, slice_of(base), c->flags, c->keywords);
-    if (linkat(c->from_dir, c->file, m->dir, buf_cstr(&name), 0) < 0)
-        return errno == ENOENT ? result_never("5.7.0", "the message is gone") : mailbox_trouble(m, "copy", errno);
-    if (!sync_folder(m, "cur"))
-        return mailbox_trouble(m, "copy", errno);
-    return enter(m, buf_cstr(&name), c->uid);
+    if (linkat(from_dir, c->file, m->dir, buf_cstr(&name), 0) < 0)
+        return errno;
+    m->touched_cur = true;
+    c->name = mem_strdup(buf_cstr(&name));
+    return 0;
+}
+
+static void unlink_all(struct mailbox *m, struct copies *c)
+{
+    for (size_t i = 0; i < c->all.n; i++)
+        if (c->all.items[i].name)
+            unlinkat(m->dir, c->all.items[i].name, 0);
+}
+
+static struct result copy_job(struct mailbox *m, void *arg)
+{
+    struct copies *c = arg;
+    int error = 0;
+    for (size_t i = 0; i < c->all.n && error == 0; i++)
+        error = link_one(m, c->from_dir, &c->all.items[i]);
+    if (error == 0 && !sync_folder(m, "cur"))
+        error = errno;
+    if (error != 0) {
+        unlink_all(m, c);
+        return error == ENOENT ? result_never("5.7.0", "the message is gone") : mailbox_trouble(m, "copy", error);
+    }
+    struct result r = result_ok("2.0.0", "copied");
+    for (size_t i = 0; i < c->all.n && result_is_ok(&r); i++)
+        r = enter(m, c->all.items[i].name, &c->asked[i].new_uid);
+    return r;
 }
 
 static struct result scan_job(struct mailbox *m, void *arg)
@@ -143,15 +171,36 @@ static const struct mailbox_message *present(struct mailbox *m, uint32_t uid)
     return result_is_ok(&r) ? mailbox_find(m, uid) : NULL;
 }
 
+struct result mailbox_copy_many(struct mailbox *from, struct mailbox_copying *asked, size_t n, struct mailbox *to)
+{
+    struct copies c = {.from_dir = from->dir, .asked = asked};
+    struct result r = result_ok("2.0.0", "nothing to copy");
+    for (size_t i = 0; i < n && result_is_ok(&r); i++) {
+        const struct mailbox_message *message = present(from, asked[i].uid);
+        if (!message) {
+            r = result_never("5.7.0", "the message is gone");
+            continue;
+        }
+        /* `to` may be `from`, whose list the job brings up to date. */
+        struct copy one = {.file = mem_strdup(message->file), .flags = message->flags, .keywords = asked[i].keywords};
+        VEC_PUSH(&c.all, one);
+    }
+    if (n && result_is_ok(&r))
+        r = mailbox_run(to, copy_job, &c);
+    for (size_t i = 0; i < c.all.n; i++) {
+        free(c.all.items[i].file);
+        free(c.all.items[i].name);
+    }
+    VEC_FREE(&c.all);
+    return r;
+}
+
 struct result mailbox_copy(struct mailbox *from, uint32_t uid, struct mailbox *to, uint32_t keywords, uint32_t *new_uid)
 {
-    const struct mailbox_message *message = present(from, uid);
-    if (!message)
-        return result_never("5.7.0", "the message is gone");
-    /* `to` may be `from`, whose list a copy reads again. */
-    MEM_AUTO char *file = mem_strdup(message->file);
-    struct copy c = {from->dir, file, message->flags, keywords, new_uid};
-    return mailbox_run(to, copy_job, &c);
+    struct mailbox_copying one = {.uid = uid, .keywords = keywords};
+    struct result r = mailbox_copy_many(from, &one, 1, to);
+    *new_uid = one.new_uid;
+    return r;
 }
 
 struct flags_job {

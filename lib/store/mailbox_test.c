@@ -270,6 +270,24 @@ static void others_renames_and_removals_are_seen(void **state)
     mailbox_free(&m);
 }
 
+static void copies_are_all_or_none(void **state)
+{
+    struct mailbox *m = box();
+    uint32_t uid;
+    for (int i = 0; i < 3; i++)
+        ok(mailbox_append(m, SLICE("a\n"), MAILDIR_SEEN, 0, 1, &uid));
+    struct mailbox_copying c[] = {{.uid = 3}, {.uid = 1, .keywords = 1}, {.uid = 77}};
+    struct result r = mailbox_copy_many(m, c, 3, m);
+    assert_int_equal(r.outcome, OUTCOME_NEVER);
+    assert_int_equal(mailbox_count(m), 3);
+    ok(mailbox_copy_many(m, c, 2, m));
+    assert_int_equal(c[0].new_uid, 4);
+    assert_int_equal(c[1].new_uid, 5);
+    assert_int_equal(mailbox_find(m, 5)->keywords, 1);
+    assert_int_equal(mailbox_find(m, 5)->flags, MAILDIR_SEEN);
+    mailbox_free(&m);
+}
+
 static void a_missing_folder_is_told(void **state)
 {
     struct result r;
@@ -281,11 +299,17 @@ static void a_missing_folder_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(new_mail_is_recent_once),          TEST(takes_over_dovecots_uids),
-        TEST(append_keeps_size_date_and_flags), TEST(two_objects_never_share_a_uid),
-        TEST(a_broken_list_raises_uidvalidity), TEST(a_missing_folder_is_told),
-        TEST(modseqs_rise_with_changes_only),   TEST(a_lost_index_costs_no_uid_and_no_modseq),
-        TEST(many_removals_shorten_the_list),   TEST(others_renames_and_removals_are_seen),
+        TEST(new_mail_is_recent_once),
+        TEST(takes_over_dovecots_uids),
+        TEST(append_keeps_size_date_and_flags),
+        TEST(two_objects_never_share_a_uid),
+        TEST(a_broken_list_raises_uidvalidity),
+        TEST(a_missing_folder_is_told),
+        TEST(copies_are_all_or_none),
+        TEST(modseqs_rise_with_changes_only),
+        TEST(a_lost_index_costs_no_uid_and_no_modseq),
+        TEST(many_removals_shorten_the_list),
+        TEST(others_renames_and_removals_are_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
