@@ -196,13 +196,16 @@ static void status_fiber(void *arg)
     char requests[16];
     fcntl(STATUS_FD, F_SETFL, O_NONBLOCK);
     io_init(&io, STATUS_FD);
-    while (io_wait(&io, IO_READ, DEADLINE_NEVER) == WAIT_OK) {
+    /* Its end may come together with a wake-up, and then no event of its own follows: reads until nothing is there. */
+    for (;;) {
         io_attempt(&io, IO_READ);
         ssize_t n = read(STATUS_FD, requests, sizeof requests);
         for (ssize_t i = 0; i < n; i++)
             if (env.daemon->wakeup)
                 env.daemon->wakeup(requests[i]);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+            break;
+        if (n < 0 && errno == EAGAIN && io_wait(&io, IO_READ, DEADLINE_NEVER) != WAIT_OK)
             break;
     }
     io_fini(&io);

@@ -1,9 +1,10 @@
 """Daemons of the mail's way killed under load, each many times: each message that got its 250 arrives at least once, master
 starts a new process, the log says so."""
-import os, pwd, signal, threading
+import os, pwd, signal, socket, subprocess, threading
 
 import pytest
 
+import instance as instances
 import peers
 from instance import AS_ROOT, LONG
 from kill import (ROUNDS, MailLoad, Route, in_file, in_folder, in_maildir, in_queue, in_sink, kill_rounds, removed, service_of, told, until,
@@ -138,6 +139,27 @@ def kill(pids):
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
+
+
+def test_worker_ends_when_master_ends_right_after_a_wakeup(instance):
+    """Both are there at once when the worker first looks."""
+    i = instance(drop_master=("pickup",))
+    ours, theirs = socket.socketpair()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(i.dir / "queue" / "public" / "pickup-of-test"))
+    listener.listen()
+    ours.send(b"W")
+    ours.close()
+
+    # Descriptors 5 and 6, as master passes them on.
+    p = subprocess.Popen(["bash", "-c", f'exec "$@" 5<&{theirs.fileno()} 6<&{listener.fileno()}', "sh", instances.ROOT / "libexec" / "merpati" / "pickup", "-n", "pickup", "-t", "unix",
+                          "-s", "1", "-m", "1"], pass_fds=(theirs.fileno(), listener.fileno()), env=dict(os.environ, MAIL_CONFIG=str(i.conf), MERPATI_WORKER="1"), cwd=i.dir / "queue")
+    theirs.close()
+    try:
+        assert p.wait(LONG) == 0
+    finally:
+        p.kill()
+        p.wait()
 
 
 @pytest.mark.slow
