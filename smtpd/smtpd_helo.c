@@ -56,7 +56,7 @@ static int greet(struct session *s, struct slice args, const char *verb)
         smtpd_reply(s, "501 Syntax: %s hostname", verb);
         return -1;
     }
-    if (s->bdat || s->bdat_failed) {
+    if (s->bdat) {
         smtpd_reply(s, "503 5.5.1 Error: MAIL transaction in progress");
         return -1;
     }

@@ -90,7 +90,7 @@ static int refuse_param(struct session *s, enum smtp_param_status st, const char
         smtpd_reply(s, "501 5.5.4 Bad ENVID parameter syntax");
         break;
     case SMTP_PARAM_BAD_AUTH:
-        smtpd_reply(s, "501 5.5.4 Bad AUTH parameter syntax");
+        smtpd_reply(s, "503 5.5.4 Error: multiple AUTH= options");
         break;
     default:
         smtpd_reply(s, "555 5.5.4 Unsupported option: %s", offending);

@@ -28,7 +28,7 @@ bool smtpd_recipient_allowed(struct session *s)
     s->defer_if_permit = s->sender_defer;
     if (smtpd_params.smtpd_delay_reject) {
         s->defer_if_permit = (struct check_verdict){0};
-        if (!run(s, STAGE_CLIENT) || !run(s, STAGE_HELO) || !run(s, STAGE_SENDER))
+        if (!run(s, STAGE_CLIENT) || (s->helo && !run(s, STAGE_HELO)) || (s->sender && !run(s, STAGE_SENDER)))
             return false;
     }
     if (!run(s, relay_first ? STAGE_RELAY : STAGE_RECIPIENT) || !run(s, relay_first ? STAGE_RECIPIENT : STAGE_RELAY))

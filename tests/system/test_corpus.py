@@ -1,53 +1,37 @@
-"""Configurations of others (../shared/corpus): each is read whole, and check says what it thinks of it in lines, never by dying."""
-import os, pathlib, re, shutil, subprocess
+"""postconf on real main.cf and master.cf files prints what Postfix's own postconf prints. The files are other people's and lie beside this clone."""
+import shutil, subprocess
 
 import pytest
 
-from instance import LONG, ROOT, SHARED
+from instance import ROOT, SHARED
+from peers import ENV, POSTFIX
 
 CORPUS = SHARED / "corpus" / "postfix"
-FOLDERS = sorted(p for p in CORPUS.iterdir() if p.is_dir()) if CORPUS.is_dir() else []
-pytestmark = pytest.mark.skipif(not FOLDERS, reason=f"{CORPUS} is not there (a clone of the project has none)")
+FOLDERS = sorted(d.name for d in CORPUS.iterdir() if (d / "main.cf").exists()) if CORPUS.exists() else []
+OPTIONS = ["-n", "-M", "-P", "-F", "-n -f", "-M -f"]
 
 
-def run(command, *args):
-    env = dict(os.environ, ASAN_OPTIONS="detect_leaks=0", LC_ALL="C")
-    p = subprocess.run([str(ROOT / "sbin" / command), *map(str, args)], capture_output=True, env=env, timeout=LONG * 2)
-    text = (p.stdout + p.stderr).decode("utf-8", "replace")
-    assert 0 <= p.returncode < 128, (command, args, p.returncode, text[-2000:])
-    assert not re.search(r"runtime error|AddressSanitizer|panic:", text), text[-3000:]
-    return p, text
+def output(tool, folder, options, env=None):
+    p = subprocess.run([str(tool), "-c", str(folder), *options.split()], capture_output=True, timeout=60, env=env)
+    return p.returncode, p.stdout.decode("utf-8", "replace")
 
 
-@pytest.fixture
-def folder(request, tmp_path):
-    """A copy, since check makes queue folders where the files say so; what a file places elsewhere is placed here."""
-    for p in request.param.iterdir():
-        if p.is_file():
-            shutil.copy(p, tmp_path / p.name)
-    main = tmp_path / "main.cf"
-    if not main.exists():
-        main.touch()
-    with open(main, "a") as f:
-        f.write(f"\nqueue_directory = {tmp_path}/queue\ndata_directory = {tmp_path}/data\nmaillog_file =\n")
-    (tmp_path / "queue").mkdir()
-    (tmp_path / "data").mkdir()
-    return tmp_path
-
-
-@pytest.mark.parametrize("folder", FOLDERS, indirect=True, ids=lambda p: p.name)
-def test_configuration_is_read(folder):
-    p, text = run("postconf", "-c", folder, "-n")
-    assert p.returncode == 0, text
-    assert f"queue_directory = {folder}/queue" in text
-    # Each name that the file sets is listed, or told of as unused.
-    names = {m[1] for l in (folder / "main.cf").read_text(errors="replace").splitlines() if (m := re.match(r"(\w+)\s*=", l))}
-    for name in names:
-        assert re.search(rf"\b{name}\b", text), name
-    if (folder / "master.cf").exists():
-        p, text = run("postconf", "-c", folder, "-M")
-        assert p.returncode == 0 or "master.cf" in text, text
-        assert text.strip()
-    run("postconf", "-c", folder, "-x", "-n")
-    p, text = run("merpati", "-c", folder, "check")
-    assert p.returncode == 0 or text.strip(), "check fails without a word"
+@pytest.mark.slow
+@pytest.mark.skipif(not FOLDERS, reason="../shared/corpus is not beside this clone: real configurations are kept there")
+@pytest.mark.parametrize("name", FOLDERS or ["none"])
+def test_same_as_postconf(name, tmp_path):
+    reference = POSTFIX / "usr/sbin/postconf"
+    if not reference.exists():
+        pytest.skip("Debian's postfix package is not unpacked below build/postfix (tools/packages check)")
+    folder = tmp_path / "etc"
+    shutil.copytree(CORPUS / name, folder)
+    folder.chmod(0o755)
+    compared = 0
+    for options in OPTIONS:
+        status, want = output(reference, folder, options, ENV)
+        if status != 0:
+            continue  # it ends where a host name is unknown here, or where a file is a template
+        assert output(ROOT / "sbin/postconf", folder, options)[1] == want, options
+        compared += 1
+    if not compared:
+        pytest.skip("Postfix's postconf does not read these files")
